@@ -1,0 +1,47 @@
+/**
+ * Time and chance come in from outside, so that tests can move the one and fix
+ * the other. Core code calls no Date.now, setTimeout or Math.random.
+ */
+import { randomBytes } from "node:crypto";
+import { performance } from "node:perf_hooks";
+import { MAX_TIMER_MS } from "./limits.ts";
+
+export interface Timer {
+  /** Safe to call at any time, any number of times. */
+  cancel(): void;
+}
+
+export interface Clock {
+  /** Wall clock. Milliseconds since 1970, may be fractional. */
+  now(): number;
+  /** Never goes back. Milliseconds from any origin. */
+  monotonic(): number;
+  /** Calls `fn` once after `ms` (any length; below zero counts as zero). `unref`: the timer alone keeps no process alive. */
+  setTimer(fn: () => void, ms: number, options?: { unref?: boolean }): Timer;
+  /** Calls `fn` once the current turn of the event loop has read its input: the point where batches leave. */
+  defer(fn: () => void): void;
+  /** From 0 (inclusive) to 1 (exclusive). */
+  random(): number;
+  /** Unpredictable bytes. */
+  randomBytes(length: number): Uint8Array;
+}
+
+/** The real thing. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  setTimer(fn, ms, options) {
+    let handle: NodeJS.Timeout;
+    // setTimeout wraps above 2^31−1 ms: longer waits are taken in steps.
+    const arm = (left: number) => {
+      const step = Math.min(Math.max(left, 0), MAX_TIMER_MS);
+      handle = setTimeout(() => (left > step ? arm(left - step) : fn()), step);
+      if (options?.unref) handle.unref();
+    };
+    arm(ms);
+    return { cancel: () => clearTimeout(handle) };
+  },
+  defer: (fn) => void setImmediate(fn),
+  random: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
+  randomBytes: (length) => randomBytes(length),
+};

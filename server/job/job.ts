@@ -1,0 +1,105 @@
+/** The words of the domain, as callers and workers see them. Times are milliseconds since 1970 on the storage's clock; durations are milliseconds. */
+import type { Backoff } from "../../protocol/backoff.ts";
+
+export type JobState = "scheduled" | "queued" | "running" | "succeeded" | "failed" | "cancelled";
+export type TerminalState = "succeeded" | "failed" | "cancelled";
+export type FailureKind = "handler" | "run_timeout" | "start_timeout" | "crash_loop" | "result_too_large" | "cancelled";
+export type OnDuplicate = "join" | "reject" | "rerun_if_failed" | "rerun_if_finished";
+export type Disposition = "created" | "joined" | "cached";
+
+/** Opaque bytes and what they are. */
+export interface Payload {
+  data: Uint8Array;
+  contentType: string;
+  messageType: string;
+}
+
+/** google.rpc.Status. */
+export interface Status {
+  code: number;
+  message: string;
+  details: { typeUrl: string; value: Uint8Array }[];
+}
+
+/** One try that did not succeed. */
+export interface FailedAttempt {
+  number: number;
+  endTime: number;
+  workerId: string;
+  message: string;
+}
+
+/** What a worker said of a failure. */
+export interface FailureDetail {
+  status: Status;
+  type: string;
+  stack: string;
+}
+
+export interface Failure extends FailureDetail {
+  kind: FailureKind;
+  attempts: FailedAttempt[];
+}
+
+export type Outcome = { kind: "result"; payload: Payload } | { kind: "failure"; failure: Failure };
+
+export interface Progress {
+  current: number;
+  total: number;
+  message: string;
+  details?: Payload;
+}
+
+/** A job's identity. */
+export interface JobKey {
+  queue: string;
+  jobId: string;
+}
+
+/** The short form that enqueues and waits answer. */
+export interface JobStatus extends JobKey {
+  state: JobState;
+  version: number;
+  attempt: number;
+  cancelRequested: boolean;
+  outcome?: Outcome;
+}
+
+/** The whole job. */
+export interface Job extends JobStatus {
+  method: string;
+  maxAttempts: number;
+  priority: number;
+  createTime: number;
+  startTime?: number;
+  endTime?: number;
+  expireTime?: number;
+  progress?: Progress;
+  headers: Record<string, string>;
+  labels: Record<string, string>;
+}
+
+/** A validated JobSpec: every default filled in, every duration in milliseconds. */
+export interface JobSpec extends JobKey {
+  method: string;
+  payload: Payload;
+  /** SHA-256 of method, content type and data, first 16 bytes; empty where the data is empty. */
+  digest: Uint8Array;
+  headers: Record<string, string>;
+  labels: Record<string, string>;
+  priority: number;
+  delayMs: number;
+  maxAttempts: number;
+  backoff: Backoff;
+  /** 0: none. */
+  runTimeoutMs: number;
+  /** 0: none. */
+  startTimeoutMs: number;
+  resultTtlMs: number;
+  onDuplicate: OnDuplicate;
+  rejectPayloadMismatch: boolean;
+}
+
+export function isTerminal(state: JobState): state is TerminalState {
+  return state === "succeeded" || state === "failed" || state === "cancelled";
+}

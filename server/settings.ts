@@ -1,0 +1,63 @@
+/** Everything about a broker that can be set. Units are in the names; config.ts maps flags, environment and file onto them. */
+import {
+  DEFAULT_LEASE_MS,
+  DEFAULT_MAX_PAYLOAD_BYTES,
+  DEFAULT_MAX_WAIT_MS,
+  DEFAULT_PING_INTERVAL_MS,
+  DEFAULT_RECONNECT_GRACE_MS,
+  MAX_HEADERS_BYTES,
+} from "../protocol/limits.ts";
+import type { Durability } from "./storage/storage.ts";
+
+export interface BrokerSettings {
+  /** Longest wait of a call; longer ones are clamped. */
+  maxWaitMs: number;
+  /** Longest time that a drain takes before what is left is cut. Below Kubernetes' 30 s. */
+  drainTimeoutMs: number;
+  /** Time between NOT_SERVING and the first refusal, for load balancers to notice. */
+  drainDelayMs: number;
+  /** How long a delivery is a worker's without renewal. */
+  leaseMs: number;
+  /** How long leases outlive their stream. */
+  reconnectGraceMs: number;
+  /** A side that sent nothing for this long sends a ping. */
+  pingIntervalMs: number;
+  /** Worker streams are moved on after this long (±10 %), so that load spreads over new brokers. */
+  maxStreamAgeMs: number;
+  /** Largest payload of a job. */
+  maxPayloadBytes: number;
+  /** Largest result of a job. */
+  maxResultBytes: number;
+  /** Headers and labels of a job together. */
+  maxHeadersBytes: number;
+  /** Calls that wait at one time; more are refused with TOO_MANY_WAITERS. */
+  maxWaiters: number;
+  /** Worker streams at one time. */
+  maxSessions: number;
+  /** Let callers see the stacks that workers send. */
+  passStacks: boolean;
+  /** Open waits are re-read this often, in case every hint was lost. */
+  sweepIntervalMs: number;
+  /** A worker with room looks for jobs this often (±50 %), in case every hint was lost. */
+  probeIntervalMs: number;
+  requireDurability: Durability | undefined;
+}
+
+export const defaultSettings: Readonly<BrokerSettings> = {
+  maxWaitMs: DEFAULT_MAX_WAIT_MS,
+  drainTimeoutMs: 25_000,
+  drainDelayMs: 0,
+  leaseMs: DEFAULT_LEASE_MS,
+  reconnectGraceMs: DEFAULT_RECONNECT_GRACE_MS,
+  pingIntervalMs: DEFAULT_PING_INTERVAL_MS,
+  maxStreamAgeMs: 30 * 60_000,
+  maxPayloadBytes: DEFAULT_MAX_PAYLOAD_BYTES,
+  maxResultBytes: DEFAULT_MAX_PAYLOAD_BYTES,
+  maxHeadersBytes: MAX_HEADERS_BYTES,
+  maxWaiters: 100_000,
+  maxSessions: 10_000,
+  passStacks: false,
+  sweepIntervalMs: 5_000,
+  probeIntervalMs: 2_000,
+  requireDurability: undefined,
+};

@@ -1,0 +1,325 @@
+/**
+ * The storage contract: about a dozen atomic verbs that speak the domain. Two
+ * backends, sqlite/ and redis/, keep the same order of methods. Reasons and
+ * sources: docs/storage.md.
+ *
+ * Rules for every verb
+ * - It is atomic: all of it happened, durably (in the backend's class), or none.
+ * - Its answer is data. Only StorageUnavailable is thrown.
+ * - It may run twice (a reply can be lost) and then answers the same.
+ * - Time is the storage's; the caller sends durations, never times.
+ * - Everything it does per call is bounded.
+ * - Which state each event leads to is written once, in ../job/lifecycle.ts.
+ */
+import type { Clock } from "../../protocol/clock.ts";
+import type { Disposition, FailureDetail, Job, JobKey, JobSpec, JobStatus, Payload, Progress } from "../job/job.ts";
+import type { JobRecord } from "../job/record.ts";
+
+/** What survives what: guarantees.md, "Durability classes". */
+export type Durability = "memory" | "file" | "file-relaxed" | "redis-volatile" | "redis-everysec" | "redis-always";
+
+/** Weakest first, for --require-durability. */
+export const durabilityOrder: readonly Durability[] = [
+  "memory",
+  "redis-volatile",
+  "redis-everysec",
+  "file-relaxed",
+  "redis-always",
+  "file",
+];
+
+/** How a storage is opened. */
+export interface StorageOptions {
+  /** Names this broker to the others that share the storage: [a-z0-9]{1,16}, new at each start. */
+  brokerId: string;
+  clock: Clock;
+  /** Refuse to open below this class. */
+  requireDurability?: Durability;
+  /** Told of conditions that an operator should know, once each. */
+  warn(message: string): void;
+}
+
+export interface Storage {
+  /** What it is, for the ready line, server info and metrics. Changes when the server behind it does. */
+  readonly info: StorageInfo;
+
+  /** Whether verbs can be expected to work now. */
+  readonly ready: boolean;
+
+  /** Called when `ready` changes, and with `true` again whenever hints may have been lost (a reconnect): re-read then. Returns the way to stop. */
+  onReady(listener: (ready: boolean) => void): () => void;
+
+  /** Stores a job, joins it, or answers what is kept: lifecycle.decideEnqueue. Idempotent by `requestId`. */
+  enqueue(request: Enqueue): Promise<EnqueueAnswer>;
+
+  /**
+   * Leases up to `max` QUEUED jobs, best first (priority, then place in line), and does due time-driven work first (as tick).
+   * Idempotent: a repeat with the same (lane, claimId) answers those of its jobs that are still leased with its tokens, and claims nothing.
+   * With less than `max` to give, it remembers the broker as hungry: the next job of the queue names it in `wake`.
+   */
+  claim(request: Claim): Promise<ClaimAnswer>;
+
+  /** Renews leases, adopts them for another stream, or shortens those of a stream that ended. */
+  extend(request: Extend): Promise<ExtendAnswer[]>;
+
+  /** Ends an attempt. Only the current token can; repeating the accepted one is a duplicate. */
+  settle(request: Settle): Promise<SettleAnswer>;
+
+  /** Stores a report of progress. Only the current token can. */
+  progress(request: ReportProgress): Promise<ProgressAnswer>;
+
+  /** lifecycle.cancel. */
+  cancel(key: JobKey): Promise<CancelAnswer>;
+
+  /** FAILED or CANCELLED: lifecycle.retry. In flight: unchanged. */
+  retry(key: JobKey, request: { hungryHere: boolean }): Promise<RetryAnswer>;
+
+  /** lifecycle.setResultTtl. Answers undefined where there is no such job. */
+  setResultTtl(key: JobKey, resultTtlMs: number): Promise<Changed | undefined>;
+
+  /** The whole job, or undefined. `listen` remembers this broker with the job, in the same step. */
+  read(key: JobKey, listen?: Listen): Promise<Job | undefined>;
+
+  /** Short forms of many jobs, undefined where there is none: the sweep of waiters. At most 1,000 keys. */
+  readMany(keys: readonly JobKey[]): Promise<(JobStatus | undefined)[]>;
+
+  /**
+   * All time-driven work of one queue, at most 100 jobs of each kind: SCHEDULED jobs that are due, start timeouts,
+   * leases and runs that are over, finished jobs to forget. Says when it wants to be called next.
+   */
+  tick(request: Tick): Promise<TickAnswer>;
+
+  /** Queues that have, or had, jobs: every broker ticks every queue. A page of at most 1,000, in no order; `next` is undefined at the end. */
+  queues(cursor?: string): Promise<{ queues: string[]; next?: string }>;
+
+  /** Tells other brokers that something may have changed. Best effort: may be lost, doubled, late. Never throws. */
+  hint(broker: string, hint: Hint): void;
+
+  /** Hints for this broker. Returns the way to stop. */
+  onHint(listener: (hint: Hint) => void): () => void;
+
+  /** Everything a queue has, for tests and fsck: records sorted by id, and the index each job is in. Costs the whole queue. */
+  inspect(queue: string): Promise<Inspection>;
+
+  /** Finishes what is under way, then lets go of files and connections. */
+  close(): Promise<void>;
+}
+
+export interface StorageInfo {
+  kind: "sqlite" | "redis";
+  /** For people, without credentials: "sqlite:/path", "memory:", "redis://host:port/0". */
+  url: string;
+  durability: Durability;
+  /** e.g. "SQLite 3.50.4", "Redis 7.0.15 (cluster)". */
+  version: string;
+}
+
+/** `waiters`: tell this broker when the job ends. `watchers`: of every change. */
+export type Listen = "waiters" | "watchers";
+
+export interface Enqueue {
+  spec: JobSpec;
+  /** 16 bytes. */
+  requestId: Uint8Array;
+  /** Remember this broker with the job. */
+  listen?: Listen;
+  /** This broker has room for a job of the queue: wake nobody else. */
+  hungryHere: boolean;
+}
+
+export type EnqueueAnswer =
+  | {
+      kind: "accepted";
+      disposition: Disposition;
+      payloadMismatch: boolean;
+      status: JobStatus;
+      /** Brokers to tell that the queue has a job: at most one, never this one. */
+      wake: string[];
+      /** A new run of an id that others still listen to: brokers to hint, never this one. */
+      tell: string[];
+    }
+  /** ON_DUPLICATE_REJECT. */
+  | { kind: "exists"; status: JobStatus }
+  /** reject_payload_mismatch. */
+  | { kind: "mismatch"; status: JobStatus }
+  /** The storage is full: nothing was stored. */
+  | { kind: "full" };
+
+export interface Claim {
+  queue: string;
+  /** The stream the jobs are for, within this broker: [a-z0-9]{1,16}. Becomes owner "<brokerId>.<lane>". */
+  lane: string;
+  /** Counts up within the lane; fixed before the first send. */
+  claimId: number;
+  workerId: string;
+  /** 1–16. */
+  max: number;
+  /** Stop before the payloads of the batch exceed this; the first is always taken. Bytes. */
+  maxBytes: number;
+  /** `max` unpredictable tokens of 16 bytes, fixed before the first send. */
+  tokens: Uint8Array[];
+  leaseMs: number;
+  /** From 0 to 1, for back-offs of attempts that it finds overdue. */
+  jitter: number;
+  /** See Tick. */
+  graceMs?: number;
+}
+
+export interface Claimed {
+  queue: string;
+  jobId: string;
+  method: string;
+  payload: Payload;
+  headers: Record<string, string>;
+  attempt: number;
+  maxAttempts: number;
+  fence: number;
+  leaseToken: Uint8Array;
+  /** What is left of run_timeout; 0 where there is none. */
+  runTimeoutLeftMs: number;
+  createTime: number;
+  status: JobStatus;
+  /** Brokers that watch it: hint them. Never this one. */
+  tell: string[];
+}
+
+export interface ClaimAnswer {
+  jobs: Claimed[];
+  /** What the time-driven part changed. */
+  changed: Changed[];
+}
+
+export interface Extend {
+  queue: string;
+  items: { jobId: string; leaseToken: Uint8Array }[];
+  /** "renew": a full lease from now. "adopt": the same, for `lane`, whoever held it. "shorten": at most leaseMs more, if `lane` still holds it. */
+  mode: "renew" | "adopt" | "shorten";
+  lane: string;
+  leaseMs: number;
+}
+
+/** One per item, in order. */
+export type ExtendAnswer =
+  | { kind: "ok"; cancelRequested: boolean /** "adopt": who held it before, "broker.lane". */; previousOwner: string }
+  | { kind: "lost" };
+
+export type SettleOutcome =
+  | { kind: "completed"; payload: Payload }
+  | {
+      kind: "failed";
+      failureKind: "handler" | "result_too_large";
+      detail: FailureDetail;
+      retryable: boolean;
+      retryAfterMs?: number;
+    }
+  | { kind: "released" }
+  | { kind: "cancelled" }
+  /** The broker's own: the delivery was never received. `sent`: it left this process. */
+  | { kind: "undelivered"; sent: boolean };
+
+export interface Settle extends JobKey {
+  leaseToken: Uint8Array;
+  outcome: SettleOutcome;
+  /** From 0 to 1. */
+  jitter: number;
+  hungryHere: boolean;
+}
+
+export type SettleAnswer = ({ kind: "settled" } & Changed) | ({ kind: "duplicate" } & Changed) | { kind: "lost" };
+
+/** A job after a change, and whom to tell. */
+export interface Changed {
+  /** With the outcome, where it has one. */
+  status: JobStatus;
+  /** Brokers that wait for or watch the job: hint them. Never this one. */
+  tell: string[];
+  /** Brokers to tell that the queue has a job: at most one, never this one. */
+  wake: string[];
+  /** The change needs a tick after this long (a due time). Milliseconds. */
+  tickInMs?: number;
+}
+
+export interface ReportProgress extends JobKey {
+  leaseToken: Uint8Array;
+  progress: Progress;
+}
+
+export type ProgressAnswer =
+  | { kind: "ok"; status: JobStatus; cancelRequested: boolean; tell: string[] }
+  | { kind: "lost" };
+
+export type CancelAnswer =
+  | ({
+      kind: "ok";
+      /** RUNNING: "broker.lane" of the stream to push the request to; may be this broker's. "" otherwise. */
+      owner: string;
+      leaseToken: Uint8Array;
+    } & Changed)
+  | { kind: "not_found" };
+
+export type RetryAnswer = ({ kind: "ok" } & Changed) | { kind: "succeeded" } | { kind: "not_found" };
+
+export interface Tick {
+  queue: string;
+  /** From 0 to 1, for back-offs. */
+  jitter: number;
+  /** This broker has room for a job of the queue: wake nobody else. */
+  hungryHere: boolean;
+  /**
+   * The storage was away for longer than half a lease: reap no lease of the queue before this long from now, so that
+   * workers can renew first. Honoured by all brokers; cannot be extended in a row beyond 2 × the time first asked for.
+   */
+  graceMs?: number;
+}
+
+export interface TickAnswer {
+  changed: Changed[];
+  /** Jobs of the queue that are QUEUED now. */
+  queued: number;
+  /** When there will be work again; undefined where nothing is pending. At least 1. Milliseconds. */
+  nextInMs?: number;
+}
+
+export type Hint =
+  /** The queue has a job: claim. */
+  | { kind: "ready"; queue: string }
+  /** The job changed; the short form where it is small enough to travel, so that no read is needed. */
+  | { kind: "changed"; queue: string; jobId: string; version: number; status?: JobStatus }
+  /** Cancellation was asked for: push it to the stream. */
+  | { kind: "cancel"; queue: string; jobId: string; lane: string; leaseToken: Uint8Array }
+  /** The session of this stream opened a newer one elsewhere. */
+  | { kind: "superseded"; lane: string };
+
+export interface Inspection {
+  /** Normalised records (without what differs between runs of a test, nothing is left out). */
+  jobs: InspectedJob[];
+  /** Every index entry, to find orphans: index name → job ids in its order. */
+  indexes: Record<"scheduled" | "queued" | "running" | "finished" | "start_by", string[]>;
+}
+
+export interface InspectedJob {
+  record: JobRecord;
+  /** Present while it is kept: dropped on SUCCEEDED. */
+  payload?: Payload;
+  result?: Payload;
+  progress?: Progress;
+  method: string;
+  headers: Record<string, string>;
+  labels: Record<string, string>;
+}
+
+/** The storage did not confirm the verb. */
+export class StorageUnavailable extends Error {
+  override readonly name = "StorageUnavailable";
+  /** "no": nothing was stored. "unknown": it may have been. */
+  readonly accepted: "no" | "unknown";
+  constructor(message: string, accepted: "no" | "unknown", cause?: unknown) {
+    super(message, { cause });
+    this.accepted = accepted;
+  }
+}
+
+/** The storage cannot be used as it is: one line that says what was found, what is required, and what fixes it. Exit code 78. */
+export class StorageRefused extends Error {
+  override readonly name = "StorageRefused";
+}
