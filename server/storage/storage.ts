@@ -37,6 +37,8 @@ export interface StorageOptions {
   requireDurability?: Durability;
   /** Told of conditions that an operator should know, once each. */
   warn(message: string): void;
+  /** Told once if the storage can never be trusted again, e.g. after a failed fsync: the process must exit, not go on. */
+  fatal?(error: Error): void;
 }
 
 export interface Storage {

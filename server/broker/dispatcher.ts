@@ -1,0 +1,250 @@
+/**
+ * Brings queued jobs to sessions with room. Nothing is claimed unless a session
+ * has window and its stream is writable. A queue is asked only when there is
+ * reason to: `signals` counts jobs that this broker saw become QUEUED;
+ * `backlog` says that there may be more than were counted (a hint, a tick, a
+ * probe, a new subscription), until a claim comes back short. A short claim is
+ * also what makes the storage remember this broker as hungry.
+ */
+import type { Clock, Timer } from "../../protocol/clock.ts";
+import { LEASE_TOKEN_BYTES, MAX_CLAIM_BATCH } from "../../protocol/limits.ts";
+import type { Changed, Claim, ClaimAnswer, Storage } from "../storage/storage.ts";
+import type { Session } from "./session.ts";
+
+/** One claim carries at most this much payload. Bytes. */
+const CLAIM_BYTES = 2 * 1024 * 1024;
+/** A claim that the storage did not confirm is repeated (same id, same tokens) this often, with this pause between. */
+const CLAIM_TRIES = 20;
+const CLAIM_RETRY_MS = 250;
+
+export interface DispatcherOptions {
+  clock: Clock;
+  storage: Storage;
+  leaseMs: number;
+  probeIntervalMs: number;
+  changed(changed: Changed): void;
+  claimed(answer: ClaimAnswer): void;
+  graceFor(queue: string): { graceMs?: number };
+  graced(queue: string): void;
+}
+
+interface QueueState {
+  name: string;
+  sessions: Session[];
+  /** Jobs that this broker saw join the line and nobody here has claimed. */
+  signals: number;
+  /** Counts every signal and look, to see whether one came while a claim was under way. */
+  heard: number;
+  backlog: boolean;
+  /** Jobs asked for by claims under way. */
+  asking: number;
+  turn: number;
+}
+
+export class Dispatcher {
+  readonly #o: DispatcherOptions;
+  readonly #queues = new Map<string, QueueState>();
+  readonly #claims = new Map<Session, { busy: Set<string>; ids: number; turn: number; queues: readonly string[] }>();
+  #probe: Timer | undefined;
+  #closed = false;
+
+  constructor(options: DispatcherOptions) {
+    this.#o = options;
+    this.#scheduleProbe();
+  }
+
+  /** Whether a session here has room for a job of the queue that nobody is fetching yet. */
+  hungryHere(queue: string): boolean {
+    const state = this.#queues.get(queue);
+    if (!state || state.backlog) return false;
+    let room = -state.signals;
+    for (const session of state.sessions) {
+      room += session.room;
+      if (room > 0) return true;
+    }
+    return false;
+  }
+
+  /** One more job of the queue is in line. */
+  signal(queue: string): void {
+    const state = this.#queues.get(queue);
+    if (!state) return;
+    state.signals++;
+    state.heard++;
+    this.#serveQueue(state);
+  }
+
+  /** The queue may have any number of jobs in line: ask until it has no more. */
+  look(queue: string): void {
+    const state = this.#queues.get(queue);
+    if (!state) return;
+    state.backlog = true;
+    state.heard++;
+    this.#serveQueue(state);
+  }
+
+  /** The session opened, or has other queues, or has more room. */
+  serve(session: Session): void {
+    if (this.#closed) return;
+    this.#subscribe(session);
+    const claims = this.#claims.get(session);
+    if (!claims) return;
+    // Each claim starts with the next queue, so that none of them starves.
+    for (let i = 0; i < claims.queues.length && session.room > 0; i++) {
+      const name = claims.queues[(claims.turn + i) % claims.queues.length] as string;
+      const state = this.#queues.get(name);
+      if (state && this.#wants(state) && !claims.busy.has(name)) {
+        claims.turn = (claims.turn + i + 1) % claims.queues.length;
+        i = -1;
+        void this.#claim(state, session);
+      }
+    }
+  }
+
+  /** The session is gone. */
+  remove(session: Session): void {
+    const claims = this.#claims.get(session);
+    this.#claims.delete(session);
+    for (const name of claims?.queues ?? []) this.#leave(session, name);
+  }
+
+  /** Sessions with room look again, in case every hint was lost. */
+  probeAll(): void {
+    for (const state of [...this.#queues.values()]) {
+      if (state.asking === 0) this.look(state.name);
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#probe?.cancel();
+  }
+
+  #subscribe(session: Session): void {
+    const known = this.#claims.get(session);
+    if (known?.queues === session.queues) return;
+    const claims = known ?? { busy: new Set<string>(), ids: 0, turn: 0, queues: [] };
+    const before = claims.queues;
+    claims.queues = session.queues;
+    claims.turn = 0;
+    this.#claims.set(session, claims);
+    for (const name of before) if (!session.queues.includes(name)) this.#leave(session, name);
+    for (const name of session.queues) if (!before.includes(name)) this.#join(session, name);
+  }
+
+  #join(session: Session, name: string): void {
+    const state = this.#queues.get(name) ?? {
+      name,
+      sessions: [],
+      signals: 0,
+      heard: 0,
+      backlog: false,
+      asking: 0,
+      turn: 0,
+    };
+    this.#queues.set(name, state);
+    state.sessions.push(session);
+    // Jobs may have been in line before anybody here cared for the queue.
+    state.backlog = true;
+    state.heard++;
+  }
+
+  #leave(session: Session, name: string): void {
+    const state = this.#queues.get(name);
+    if (!state) return;
+    state.sessions = state.sessions.filter((other) => other !== session);
+    if (state.sessions.length === 0) this.#queues.delete(name);
+  }
+
+  #wants(state: QueueState): boolean {
+    return state.backlog || state.signals > state.asking;
+  }
+
+  #serveQueue(state: QueueState): void {
+    const { sessions } = state;
+    for (let i = 0; i < sessions.length && this.#wants(state) && !this.#closed; i++) {
+      const session = sessions[(state.turn + i) % sessions.length] as Session;
+      if (session.room === 0 || this.#claims.get(session)?.busy.has(state.name)) continue;
+      state.turn = (state.turn + i + 1) % sessions.length;
+      i = -1;
+      void this.#claim(state, session);
+    }
+  }
+
+  async #claim(state: QueueState, session: Session): Promise<void> {
+    const claims = this.#claims.get(session);
+    if (!claims) return;
+    const wanted = state.backlog ? MAX_CLAIM_BATCH : state.signals - state.asking;
+    const max = Math.min(session.room, MAX_CLAIM_BATCH, wanted);
+    const heard = state.heard;
+    claims.busy.add(state.name);
+    session.reserve(max);
+    state.asking += max;
+    const answer = await this.#askStorage(this.#request(state.name, session, claims.ids++, max));
+    state.asking -= max;
+    claims.busy.delete(state.name);
+    this.#learn(state, max, answer?.jobs.length ?? 0, heard);
+    session.taken(max, answer?.jobs ?? []);
+    if (answer) {
+      for (const changed of answer.changed) this.#o.changed(changed);
+      this.#o.claimed(answer);
+    }
+    if (this.#queues.get(state.name) === state) this.#serveQueue(state);
+    this.serve(session);
+  }
+
+  #learn(state: QueueState, max: number, got: number, heard: number): void {
+    if (got === max) {
+      state.signals = Math.max(0, state.signals - got);
+      return;
+    }
+    state.signals = 0;
+    state.backlog = state.heard !== heard;
+  }
+
+  #request(queue: string, session: Session, claimId: number, max: number): Claim {
+    const { clock, leaseMs } = this.#o;
+    const random = clock.randomBytes(max * LEASE_TOKEN_BYTES);
+    const tokens = Array.from({ length: max }, (_, i) =>
+      random.subarray(i * LEASE_TOKEN_BYTES, (i + 1) * LEASE_TOKEN_BYTES),
+    );
+    return {
+      queue,
+      lane: session.lane,
+      claimId,
+      workerId: session.workerId,
+      max,
+      maxBytes: CLAIM_BYTES,
+      tokens,
+      leaseMs,
+      jitter: clock.random(),
+    };
+  }
+
+  /** Repeats until it is answered: a claim whose reply was lost may have leased jobs that only the repeat can name. */
+  async #askStorage(request: Claim): Promise<ClaimAnswer | undefined> {
+    for (let tries = 0; tries < CLAIM_TRIES && !this.#closed; tries++) {
+      try {
+        const grace = this.#o.graceFor(request.queue);
+        const answer = await this.#o.storage.claim({ ...request, ...grace });
+        if (grace.graceMs !== undefined) this.#o.graced(request.queue);
+        return answer;
+      } catch {
+        await new Promise<void>((resolve) => this.#o.clock.setTimer(resolve, CLAIM_RETRY_MS, { unref: true }));
+      }
+    }
+    return undefined;
+  }
+
+  #scheduleProbe(): void {
+    const ms = this.#o.probeIntervalMs * (0.5 + this.#o.clock.random());
+    this.#probe = this.#o.clock.setTimer(
+      () => {
+        this.probeAll();
+        if (!this.#closed) this.#scheduleProbe();
+      },
+      ms,
+      { unref: true },
+    );
+  }
+}

@@ -1,0 +1,582 @@
+/**
+ * One worker stream. It owns what is outstanding on it (delivered, not settled)
+ * and the frame that is being filled; everything that becomes ready in one turn
+ * of the event loop leaves in one message. What it decides about jobs it asks
+ * the storage; what it learns it tells the dispatcher.
+ *
+ *   opening ──hello──► open ──drain (either side)──► draining ──► closed
+ */
+import type { Clock, Timer } from "../../protocol/clock.ts";
+import { CallError, Code } from "../../protocol/errors.ts";
+import {
+  MAX_CLAIM_BATCH,
+  MAX_WINDOW,
+  PROGRESS_INTERVAL_MS,
+  PROTOCOL_VERSION,
+  SILENT_PING_INTERVALS,
+} from "../../protocol/limits.ts";
+import type { Progress } from "../job/job.ts";
+import type { BrokerSettings } from "../settings.ts";
+import {
+  type Changed,
+  type Claimed,
+  type Extend,
+  type SettleOutcome,
+  type Storage,
+  StorageUnavailable,
+} from "../storage/storage.ts";
+import type { BrokerFrame, Hello, LeaseRef, Link, Settled, Settlement, WorkerFrame } from "./frames.ts";
+import { keyOf } from "./waiters.ts";
+
+/** Frames with deliveries are cut at this size, so that control frames never wait long behind them. */
+const DELIVERY_FRAME_BYTES = 1024 * 1024;
+/** A stream that says nothing at first is not a worker. */
+const HELLO_TIMEOUT_MS = 10_000;
+
+/** What a session needs of the broker around it. */
+export interface SessionHost {
+  readonly brokerId: string;
+  readonly clock: Clock;
+  readonly storage: Storage;
+  readonly settings: BrokerSettings;
+  readonly maxMessageBytes: number;
+  /** It has said hello. Throws where it may not be opened. */
+  opened(session: Session, held: readonly LeaseRef[]): void;
+  /** Its window, its queues or its outstanding deliveries changed: it may have room. */
+  roomChanged(session: Session): void;
+  /** A verb of the storage changed a job. */
+  changed(changed: Changed): void;
+  /** Brokers to tell that a job has changed in a way that only watchers care about. */
+  watched(changed: Pick<Changed, "status" | "tell">): void;
+  /** Another broker's stream held this lease until it was adopted here. */
+  supersede(owner: string): void;
+  hungryHere(queue: string): boolean;
+  /** Leases of the queue run out within `inMs`. */
+  expectTick(queue: string, inMs: number): void;
+  closed(session: Session): void;
+}
+
+interface Outstanding extends LeaseRef {
+  token: string;
+  /** The frame it left in; 0: not sent yet. */
+  seq: bigint;
+  received: boolean;
+  progressAt: number;
+  progress: Progress | undefined;
+  progressTimer: Timer | undefined;
+}
+
+export class Session {
+  /** Unique within the broker; with the broker's id it is the owner of leases. */
+  readonly lane: string;
+  readonly #host: SessionHost;
+  readonly #link: Link;
+  readonly #outstanding = new Map<string, Outstanding>();
+  #state: "opening" | "open" | "draining" | "closed" = "opening";
+  #hello: Hello | undefined;
+  #window = 0;
+  #queues: string[] = [];
+  #claiming = 0;
+  #seq = 0n;
+  #out: BrokerFrame = emptyFrame();
+  #flushing = false;
+  #settling = 0;
+  #halfClosed = false;
+  #lastHeard: number;
+  #lastSent: number;
+  #pings = 0n;
+  #timers: Timer[] = [];
+
+  constructor(lane: string, host: SessionHost, link: Link) {
+    this.lane = lane;
+    this.#host = host;
+    this.#link = link;
+    this.#lastHeard = this.#lastSent = host.clock.monotonic();
+    this.#every(HELLO_TIMEOUT_MS, () => {
+      if (this.#state === "opening") this.#fail(violation("no hello within 10 s: the first message must be hello"));
+      return false;
+    });
+  }
+
+  get workerId(): string {
+    return this.#hello?.workerId ?? "";
+  }
+  get sessionId(): string {
+    return this.#hello?.sessionId ?? "";
+  }
+  get queues(): readonly string[] {
+    return this.#queues;
+  }
+  get outstanding(): number {
+    return this.#outstanding.size;
+  }
+  get state(): string {
+    return this.#state;
+  }
+
+  /** How many jobs it can take now: window, less what it holds and what is being claimed for it. */
+  get room(): number {
+    if (this.#state !== "open" || !this.#link.writable) return 0;
+    return Math.max(0, this.#window - this.#outstanding.size - this.#claiming);
+  }
+
+  /** Sets room aside for a claim under way; `taken` gives it back. */
+  reserve(count: number): void {
+    this.#claiming += count;
+  }
+
+  /** A claim that reserved `reserved` answered. Jobs that cannot be sent any more go back untouched. */
+  taken(reserved: number, jobs: Claimed[]): void {
+    this.#claiming -= reserved;
+    if (this.#state !== "open") {
+      for (const job of jobs) void this.#return(job, false);
+      return;
+    }
+    for (const job of jobs) {
+      this.#hold(job, 0n, false);
+      this.#out.deliveries.push(job);
+    }
+    if (jobs.length > 0) this.#flushSoon();
+  }
+
+  /** The first message. */
+  async hello(hello: Hello): Promise<void> {
+    if (this.#state !== "opening") return this.#fail(violation("hello was sent before: it is only the first message"));
+    if (hello.protocolVersion !== PROTOCOL_VERSION) {
+      const text = `protocol_version ${hello.protocolVersion} is not spoken here; send ${PROTOCOL_VERSION}`;
+      return this.#fail(
+        new CallError("PROTOCOL_VERSION", text, {
+          metadata: { min: String(PROTOCOL_VERSION), max: String(PROTOCOL_VERSION) },
+        }),
+      );
+    }
+    this.#hello = hello;
+    this.#state = "open";
+    this.#heard();
+    try {
+      this.#host.opened(this, hello.held);
+    } catch (error) {
+      return this.#fail(error as Error);
+    }
+    const { leaseMs, pingIntervalMs, reconnectGraceMs, maxResultBytes } = this.#host.settings;
+    const { brokerId, maxMessageBytes } = this.#host;
+    this.#link.sendWelcome({ brokerId, leaseMs, pingIntervalMs, reconnectGraceMs, maxMessageBytes, maxResultBytes });
+    this.#startTimers(hello.renewOnPong);
+    await this.#adopt(hello.held);
+    if (this.state !== "open") return;
+    this.#queues = hello.queues;
+    this.#window = Math.min(hello.window, MAX_WINDOW);
+    this.#host.roomChanged(this);
+  }
+
+  /** Every later message. */
+  frame(frame: WorkerFrame): void {
+    if (this.#state === "closed") return;
+    if (this.#state === "opening") return this.#fail(violation("a frame came before hello"));
+    this.#heard();
+    if (frame.receivedSeq > this.#seq) {
+      return this.#fail(violation(`received_seq ${frame.receivedSeq} is ahead of the last frame sent, ${this.#seq}`));
+    }
+    if (frame.receivedSeq > 0n) this.#received(frame.receivedSeq);
+    if (frame.ping !== undefined) this.#say((out) => (out.pong = frame.ping as bigint));
+    if (frame.pong !== undefined && this.#hello?.renewOnPong) this.#renewAll();
+    if (frame.renewals.length > 0) this.#renew(frame.renewals);
+    for (const settlement of frame.settlements) void this.#settle(settlement);
+    for (const report of frame.progress) this.#report(report);
+    if (frame.queues !== undefined) this.#queues = frame.queues;
+    if (frame.window !== undefined) this.#window = Math.min(frame.window, MAX_WINDOW);
+    if (frame.drain) this.drain("confirmed");
+    if (frame.queues !== undefined || frame.window !== undefined) this.#host.roomChanged(this);
+  }
+
+  /** The worker half-closed: answer what is due, then end. */
+  workerEnded(): void {
+    this.#halfClosed = true;
+    if (this.#state === "opening") return this.#fail(violation("the stream ended before hello"));
+    this.#endWhenDone();
+  }
+
+  /** The stream is gone, however that came. */
+  linkClosed(): void {
+    this.#close();
+  }
+
+  /** The stream takes more again. */
+  writable(): void {
+    this.#flushSoon();
+    this.#host.roomChanged(this);
+  }
+
+  /** No more deliveries; tells the worker why. Deliveries that have not left yet go back. */
+  drain(reason: string): void {
+    if (this.#state === "draining") return this.#say((out) => (out.drain = reason));
+    if (this.#state !== "open") return;
+    this.#state = "draining";
+    const unsent = this.#out.deliveries;
+    this.#out.deliveries = [];
+    for (const job of unsent) this.#giveBack(job);
+    this.#say((out) => (out.drain = reason));
+  }
+
+  /** Ends the stream: the same session opened a newer one, which takes over the leases it `held`. */
+  supersede(held: readonly LeaseRef[] = []): void {
+    for (const ref of held) this.#drop(hex(ref.leaseToken));
+    this.#fail(new CallError("SESSION_SUPERSEDED", "the same session opened a newer stream"));
+  }
+
+  /** Ends the stream OK, as a drained broker does. */
+  finish(): void {
+    this.#flush();
+    this.#link.end();
+    this.#close();
+  }
+
+  /** Cancellation was asked for. */
+  pushCancel(ref: LeaseRef): void {
+    if (this.#outstanding.has(hex(ref.leaseToken))) this.#say((out) => out.cancels.push(ref));
+  }
+
+  /** The job of this lease moved on without its worker. */
+  pushLost(token: string, reason: string): void {
+    const lease = this.#outstanding.get(token);
+    if (!lease) return;
+    this.#drop(token);
+    this.#say((out) => out.lost.push({ ...refOf(lease), reason }));
+  }
+
+  /** The tokens it holds for a job: one, as a rule. */
+  tokensOf(key: string): string[] {
+    return [...this.#outstanding.values()].filter((lease) => keyOf(lease) === key).map((lease) => lease.token);
+  }
+
+  #fail(error: Error): void {
+    if (this.#state === "closed") return;
+    this.#flush();
+    this.#link.end(error);
+    this.#close();
+  }
+
+  #close(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    for (const timer of this.#timers) timer.cancel();
+    const leases = [...this.#outstanding.values()];
+    for (const lease of leases) this.#drop(lease.token);
+    this.#host.closed(this);
+    void this.#letGo(leases);
+  }
+
+  /** What was received has the reconnect grace left; what was not goes back at once. */
+  async #letGo(leases: Outstanding[]): Promise<void> {
+    const received = leases.filter((lease) => lease.received);
+    await Promise.allSettled([
+      ...leases.filter((lease) => !lease.received).map((lease) => this.#return(lease, lease.seq > 0n)),
+      ...byQueue(received).map(([queue, items]) =>
+        this.#extend({ queue, items, mode: "shorten", leaseMs: this.#host.settings.reconnectGraceMs }),
+      ),
+    ]);
+    for (const [queue] of byQueue(received)) this.#host.expectTick(queue, this.#host.settings.reconnectGraceMs);
+  }
+
+  async #return(lease: LeaseRef, sent: boolean): Promise<void> {
+    await this.#settleStored(lease, { kind: "undelivered", sent }).catch(() => {
+      // The storage is away; the lease runs out by itself.
+    });
+  }
+
+  #giveBack(job: Claimed): void {
+    this.#drop(hex(job.leaseToken));
+    void this.#return(job, false);
+  }
+
+  #hold(ref: LeaseRef, seq: bigint, received: boolean): void {
+    const { queue, jobId, leaseToken } = ref;
+    const token = hex(leaseToken);
+    this.#outstanding.set(token, {
+      queue,
+      jobId,
+      leaseToken,
+      token,
+      seq,
+      received,
+      progressAt: Number.NEGATIVE_INFINITY,
+      progress: undefined,
+      progressTimer: undefined,
+    });
+  }
+
+  #drop(token: string): void {
+    this.#outstanding.get(token)?.progressTimer?.cancel();
+    this.#outstanding.delete(token);
+  }
+
+  #received(seq: bigint): void {
+    for (const lease of this.#outstanding.values()) {
+      if (!lease.received && lease.seq > 0n && lease.seq <= seq) lease.received = true;
+    }
+  }
+
+  async #adopt(held: LeaseRef[]): Promise<void> {
+    const { leaseMs } = this.#host.settings;
+    await Promise.all(
+      byQueue(held).map(async ([queue, items]) => {
+        const answers = await this.#extend({ queue, items, mode: "adopt", leaseMs }).catch(() => undefined);
+        for (const [i, item] of items.entries()) {
+          const answer = answers?.[i];
+          const ref = { queue, jobId: item.jobId, leaseToken: item.leaseToken };
+          // Where the storage is away the worker keeps the lease and finds out by renewing.
+          if (answer?.kind === "lost") {
+            this.#say((out) => out.lost.push({ ...ref, reason: "not this worker's any more" }));
+            continue;
+          }
+          if (this.#state === "closed") continue;
+          this.#hold(ref, 0n, true);
+          this.#say((out) => out.adopted.push(ref));
+          if (answer?.cancelRequested) this.#say((out) => out.cancels.push(ref));
+          if (answer && answer.previousOwner !== "") this.#host.supersede(answer.previousOwner);
+        }
+      }),
+    );
+  }
+
+  #renewAll(): void {
+    this.#renew([...this.#outstanding.values()].filter((lease) => lease.received).map(refOf));
+  }
+
+  #renew(refs: LeaseRef[]): void {
+    for (const [queue, items] of byQueue(refs)) {
+      void this.#extend({ queue, items, mode: "renew", leaseMs: this.#host.settings.leaseMs })
+        .then((answers) => {
+          for (const [i, item] of items.entries()) {
+            const answer = answers[i];
+            const ref = { queue, jobId: item.jobId, leaseToken: item.leaseToken };
+            if (answer?.kind === "lost") this.#leaseLost(ref);
+            else if (answer?.cancelRequested) this.#say((out) => out.cancels.push(ref));
+          }
+        })
+        .catch(() => {
+          // The storage is away: the next renewal asks again.
+        });
+    }
+  }
+
+  #leaseLost(ref: LeaseRef): void {
+    this.#drop(hex(ref.leaseToken));
+    this.#say((out) => out.lost.push({ ...ref, reason: "expired" }));
+    this.#host.roomChanged(this);
+  }
+
+  #extend(request: Omit<Extend, "lane">): ReturnType<Storage["extend"]> {
+    return this.#host.storage.extend({ ...request, lane: this.lane });
+  }
+
+  async #settle(settlement: Settlement): Promise<void> {
+    this.#settling++;
+    const { outcome, rejected } = this.#judged(settlement);
+    try {
+      const answer = await this.#settleStored(settlement, outcome);
+      this.#drop(hex(settlement.leaseToken));
+      if (answer.kind === "lost") this.#answer(settlement, "lease_lost");
+      else if (rejected) this.#answer(settlement, "rejected", rejected);
+      else this.#answer(settlement, answer.kind === "duplicate" ? "duplicate" : "ok");
+    } catch (error) {
+      if (!(error instanceof StorageUnavailable)) throw error;
+      this.#answer(settlement, "retry");
+    } finally {
+      this.#settling--;
+      this.#endWhenDone();
+    }
+    this.#host.roomChanged(this);
+  }
+
+  /** An oversize result can never be stored: the job fails instead, for good. */
+  #judged(settlement: Settlement): { outcome: SettleOutcome; rejected?: NonNullable<Settled["status"]> } {
+    const { outcome } = settlement;
+    const limit = this.#host.settings.maxResultBytes;
+    if (outcome.kind === "completed" && outcome.payload.data.length > limit) {
+      const message = `the result has ${outcome.payload.data.length} bytes, the limit is ${limit}: store it elsewhere and return a reference`;
+      const status = { code: Code.OUT_OF_RANGE, message, details: [] };
+      const detail = { status, type: "", stack: "" };
+      return {
+        outcome: { kind: "failed", failureKind: "result_too_large", detail, retryable: false },
+        rejected: status,
+      };
+    }
+    if (outcome.kind === "failed") return { outcome: { ...outcome, failureKind: "handler" } };
+    return { outcome };
+  }
+
+  async #settleStored(ref: LeaseRef, outcome: SettleOutcome) {
+    const { storage, clock } = this.#host;
+    const { queue, jobId, leaseToken } = ref;
+    const hungryHere = this.#host.hungryHere(queue);
+    const answer = await storage.settle({ queue, jobId, leaseToken, outcome, jitter: clock.random(), hungryHere });
+    if (answer.kind !== "lost") this.#host.changed(answer);
+    return answer;
+  }
+
+  #answer(settlement: Settlement, result: Settled["result"], status?: Settled["status"]): void {
+    this.#say((out) => out.settled.push({ settleId: settlement.settleId, result, ...(status && { status }) }));
+  }
+
+  /** Newest wins; stored at most once per PROGRESS_INTERVAL_MS and job. */
+  #report(report: LeaseRef & { progress: Progress }): void {
+    const lease = this.#outstanding.get(hex(report.leaseToken));
+    if (!lease) return this.#say((out) => out.lost.push({ ...refOf(report), reason: "not leased to this stream" }));
+    lease.progress = report.progress;
+    if (lease.progressTimer) return;
+    const wait = lease.progressAt + PROGRESS_INTERVAL_MS - this.#host.clock.monotonic();
+    const store = () => {
+      lease.progressTimer = undefined;
+      void this.#storeProgress(lease);
+    };
+    if (wait <= 0) return store();
+    lease.progressTimer = this.#host.clock.setTimer(store, wait, { unref: true });
+  }
+
+  async #storeProgress(lease: Outstanding): Promise<void> {
+    const progress = lease.progress;
+    if (!progress) return;
+    lease.progress = undefined;
+    lease.progressAt = this.#host.clock.monotonic();
+    try {
+      const answer = await this.#host.storage.progress({ ...refOf(lease), progress });
+      if (answer.kind === "lost") return this.#outstanding.has(lease.token) ? this.#leaseLost(refOf(lease)) : undefined;
+      this.#host.watched(answer);
+    } catch {
+      // Progress is for people: the next report replaces this one.
+    }
+  }
+
+  #startTimers(renewOnPong: boolean): void {
+    const { pingIntervalMs, leaseMs, maxStreamAgeMs } = this.#host.settings;
+    const { clock } = this.#host;
+    const interval = renewOnPong ? Math.min(pingIntervalMs, leaseMs / 3) : pingIntervalMs;
+    this.#every(interval, () => {
+      const now = clock.monotonic();
+      if (now - this.#lastHeard > pingIntervalMs * SILENT_PING_INTERVALS) {
+        this.#link.destroy();
+        this.#close();
+        return false;
+      }
+      if (renewOnPong || now - this.#lastSent >= interval || now - this.#lastHeard >= interval) {
+        this.#say((out) => (out.ping = ++this.#pings));
+      }
+      return true;
+    });
+    this.#every(maxStreamAgeMs * (0.9 + 0.2 * clock.random()), () => {
+      this.drain("max-stream-age");
+      // A worker that does not move on is cut after the drain's usual time; its leases have their grace.
+      this.#every(this.#host.settings.drainTimeoutMs, () => {
+        this.finish();
+        return false;
+      });
+      return false;
+    });
+  }
+
+  #every(ms: number, fn: () => boolean): void {
+    const index = this.#timers.length;
+    const arm = () => {
+      this.#timers[index] = this.#host.clock.setTimer(() => this.#state !== "closed" && fn() && arm(), ms, {
+        unref: true,
+      });
+    };
+    arm();
+  }
+
+  #heard(): void {
+    this.#lastHeard = this.#host.clock.monotonic();
+  }
+
+  #say(put: (out: BrokerFrame) => unknown): void {
+    if (this.#state === "closed") return;
+    put(this.#out);
+    this.#flushSoon();
+  }
+
+  #flushSoon(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    this.#host.clock.defer(() => {
+      this.#flushing = false;
+      this.#flush();
+    });
+  }
+
+  /** Control first, in one small frame; deliveries after it, cut by size, while the stream takes them. */
+  #flush(): void {
+    if (this.#state === "closed" || this.#state === "opening" || !this.#link.writable) return;
+    const out = this.#out;
+    this.#out = emptyFrame();
+    const [first, ...rest] = batches(out.deliveries);
+    if (isEmpty(out) && !first) return;
+    this.#lastSent = this.#host.clock.monotonic();
+    this.#link.send(this.#numbered({ ...out, deliveries: first ?? [] }));
+    for (const deliveries of rest) {
+      if (this.#link.writable) this.#link.send(this.#numbered({ ...emptyFrame(), deliveries }));
+      else this.#out.deliveries.push(...deliveries);
+    }
+  }
+
+  #numbered(frame: BrokerFrame): BrokerFrame {
+    if (frame.deliveries.length === 0) return frame;
+    this.#seq++;
+    for (const job of frame.deliveries) {
+      const lease = this.#outstanding.get(hex(job.leaseToken));
+      if (lease) lease.seq = this.#seq;
+    }
+    return { ...frame, seq: this.#seq };
+  }
+
+  #endWhenDone(): void {
+    if (!this.#halfClosed || this.#settling > 0 || this.#state === "closed") return;
+    this.finish();
+  }
+}
+
+function emptyFrame(): BrokerFrame {
+  return { seq: 0n, deliveries: [], settled: [], adopted: [], lost: [], cancels: [] };
+}
+
+function isEmpty(frame: BrokerFrame): boolean {
+  const lists = frame.settled.length + frame.adopted.length + frame.lost.length + frame.cancels.length;
+  return lists === 0 && frame.ping === undefined && frame.pong === undefined && frame.drain === undefined;
+}
+
+function batches(jobs: Claimed[]): Claimed[][] {
+  const all: Claimed[][] = [];
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const job of jobs) {
+    const size = job.payload.data.length;
+    if (bytes + size > DELIVERY_FRAME_BYTES || (all.at(-1)?.length ?? 0) >= 4 * MAX_CLAIM_BATCH) {
+      all.push([]);
+      bytes = 0;
+    }
+    all.at(-1)?.push(job);
+    bytes += size;
+  }
+  return all;
+}
+
+function byQueue<T extends LeaseRef>(refs: T[]): [string, T[]][] {
+  const groups = new Map<string, T[]>();
+  for (const ref of refs) {
+    const group = groups.get(ref.queue);
+    if (group) group.push(ref);
+    else groups.set(ref.queue, [ref]);
+  }
+  return [...groups];
+}
+
+function refOf({ queue, jobId, leaseToken }: LeaseRef): LeaseRef {
+  return { queue, jobId, leaseToken };
+}
+
+export function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
+}
+
+function violation(message: string): CallError {
+  return new CallError("PROTOCOL_VIOLATION", message);
+}

@@ -1,0 +1,166 @@
+/**
+ * Drives the time-driven work of every queue that this broker knows. No leader:
+ * every broker ticks every queue, with jitter; the first to come does the work.
+ *
+ * After the storage (or this process) was away for longer than half a lease,
+ * workers could not renew: each queue's next tick or claim then asks for one
+ * heartbeat of grace before leases are reaped.
+ */
+import type { Clock, Timer } from "../../protocol/clock.ts";
+import type { Changed, Storage, TickAnswer } from "../storage/storage.ts";
+
+/** The list of queues is read again this often: another broker may have made one and died. */
+const DISCOVER_MS = 60_000;
+
+export interface TickerOptions {
+  clock: Clock;
+  storage: Storage;
+  leaseMs: number;
+  /** Whether a worker here has room for a job of the queue. */
+  hungryHere(queue: string): boolean;
+  /** What a tick changed. */
+  changed(changed: Changed): void;
+  /** The queue has jobs in line. */
+  queued(queue: string): void;
+}
+
+interface Entry {
+  at: number;
+  timer: Timer | undefined;
+  running: boolean;
+  graced: number;
+}
+
+export class Ticker {
+  readonly #o: TickerOptions;
+  readonly #entries = new Map<string, Entry>();
+  #discovery: Timer | undefined;
+  #troubleSince: number | undefined;
+  #stalls = 0;
+  #closed = false;
+
+  constructor(options: TickerOptions) {
+    this.#o = options;
+  }
+
+  start(): void {
+    void this.#discover();
+  }
+
+  /** The queue may need a tick within `inMs`; without it, at its ordinary pace. */
+  expect(queue: string, inMs?: number): void {
+    if (this.#closed) return;
+    const entry = this.#entries.get(queue) ?? this.#learn(queue);
+    if (inMs !== undefined) this.#schedule(queue, entry, inMs);
+  }
+
+  /** The grace to ask for with this claim or tick of the queue, if any. */
+  graceFor(queue: string): { graceMs: number } | Record<string, never> {
+    const entry = this.#entries.get(queue) ?? this.#learn(queue);
+    return entry.graced < this.#stalls ? { graceMs: Math.ceil(this.#o.leaseMs / 3) } : {};
+  }
+
+  /** The storage answered the call that carried the grace. */
+  graced(queue: string): void {
+    const entry = this.#entries.get(queue);
+    if (entry) entry.graced = this.#stalls;
+  }
+
+  /** A storage call failed that was begun at `since` (monotonic milliseconds). */
+  trouble(since: number): void {
+    this.#troubleSince ??= since;
+  }
+
+  /** A storage call that was begun at `since` succeeded. */
+  healthy(since: number): void {
+    const began = this.#troubleSince ?? since;
+    this.#troubleSince = undefined;
+    if (this.#o.clock.monotonic() - began > this.#o.leaseMs / 2) this.#stalls++;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#discovery?.cancel();
+    for (const entry of this.#entries.values()) entry.timer?.cancel();
+    this.#entries.clear();
+  }
+
+  #learn(queue: string): Entry {
+    const entry: Entry = { at: Number.POSITIVE_INFINITY, timer: undefined, running: false, graced: 0 };
+    this.#entries.set(queue, entry);
+    this.#schedule(queue, entry, this.#jittered(this.#o.leaseMs / 4));
+    return entry;
+  }
+
+  #schedule(queue: string, entry: Entry, inMs: number): void {
+    const at = this.#o.clock.monotonic() + Math.max(1, inMs);
+    if (at >= entry.at || this.#closed) return;
+    entry.at = at;
+    entry.timer?.cancel();
+    entry.timer = this.#o.clock.setTimer(() => void this.#tick(queue, entry), Math.max(1, inMs), { unref: true });
+  }
+
+  async #tick(queue: string, entry: Entry): Promise<void> {
+    const { clock, leaseMs, storage } = this.#o;
+    if (this.#closed) return;
+    if (entry.running) {
+      entry.at = Number.POSITIVE_INFINITY;
+      return this.#schedule(queue, entry, 5);
+    }
+    const began = clock.monotonic();
+    // A timer that fires this late means that this process stood still.
+    if (began - entry.at > leaseMs / 2) this.#stalls++;
+    entry.at = Number.POSITIVE_INFINITY;
+    entry.running = true;
+    try {
+      const grace = this.graceFor(queue);
+      const answer = await storage.tick({
+        queue,
+        jitter: clock.random(),
+        hungryHere: this.#o.hungryHere(queue),
+        ...grace,
+      });
+      this.healthy(began);
+      if (grace.graceMs !== undefined) this.graced(queue);
+      this.#pass(queue, answer);
+      this.#schedule(queue, entry, this.#pace(answer));
+    } catch {
+      this.trouble(began);
+      this.#schedule(queue, entry, this.#jittered(1_000));
+    } finally {
+      entry.running = false;
+    }
+  }
+
+  #pass(queue: string, answer: TickAnswer): void {
+    for (const changed of answer.changed) this.#o.changed(changed);
+    if (answer.queued > 0) this.#o.queued(queue);
+  }
+
+  /** As the storage says, but never much later: another broker may have added something earlier. */
+  #pace(answer: TickAnswer): number {
+    const idle = answer.nextInMs === undefined && answer.queued === 0;
+    const slow = this.#jittered(idle ? this.#o.leaseMs : this.#o.leaseMs / 4);
+    return answer.nextInMs === undefined ? slow : Math.min(answer.nextInMs, slow);
+  }
+
+  async #discover(): Promise<void> {
+    try {
+      let cursor: string | undefined;
+      do {
+        const page = await this.#o.storage.queues(cursor);
+        for (const queue of page.queues) this.expect(queue);
+        cursor = page.next;
+      } while (cursor !== undefined && !this.#closed);
+    } catch {
+      // Away: the next round asks again, and queues in use here are known anyway.
+    }
+    if (this.#closed) return;
+    this.#discovery = this.#o.clock.setTimer(() => void this.#discover(), this.#jittered(DISCOVER_MS), { unref: true });
+  }
+
+  /** ±30 %, so that brokers that start together do not tick together. */
+  #jittered(ms: number): number {
+    return Math.ceil(ms * (0.7 + 0.6 * this.#o.clock.random()));
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * @grpc/grpc-js with the two settings of its HTTP/2 server that it has no option for.
+ *
+ * - `grpc-timeout` above 2^31−1 ms wraps to an instant timeout (it is computed with `| 0`): clamped before it is read.
+ * - Node ends a connection after about 1,000 stream resets; callers with short deadlines reset many streams lawfully.
+ *
+ * Both reach into the server's creation, so a test holds each of them (test/rpc/deadlines.test.ts): an upgrade
+ * that moves them turns red.
+ */
+import type { Http2Server, IncomingHttpHeaders } from "node:http2";
+import { Server, type ServerOptions } from "@grpc/grpc-js";
+import { MAX_TIMER_MS } from "../../../protocol/limits.ts";
+
+/** Resets a connection may send at once, and per second after that. Rapid reset stays bounded: each costs a stream. */
+const STREAM_RESET_BURST = 20_000;
+const STREAM_RESET_RATE = 2_000;
+
+interface Internals {
+  commonServerOptions: object;
+  createHttp2Server(credentials: unknown): Http2Server;
+}
+
+/** A grpc-js server, hardened. */
+export function createGrpcServer(options: ServerOptions): Server {
+  const server = new Server(options);
+  const internals = server as unknown as Internals;
+  Object.assign(internals.commonServerOptions, {
+    streamResetBurst: STREAM_RESET_BURST,
+    streamResetRate: STREAM_RESET_RATE,
+  });
+  const original = internals.createHttp2Server.bind(server);
+  internals.createHttp2Server = (credentials) => {
+    const http2 = original(credentials);
+    http2.prependListener("stream", (_stream: unknown, headers: IncomingHttpHeaders) => {
+      const timeout = headers["grpc-timeout"];
+      if (typeof timeout === "string") headers["grpc-timeout"] = clampTimeout(timeout);
+    });
+    return http2;
+  };
+  return server;
+}
+
+const UNIT_MS: Record<string, number> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
+
+/** A grpc-timeout that a 32-bit timer can hold; what is not a timeout is left for grpc-js to refuse. */
+export function clampTimeout(header: string): string {
+  const match = /^(\d{1,8})([HMSmun])$/.exec(header);
+  if (!match) return header;
+  const ms = Number(match[1]) * (UNIT_MS[match[2] as string] as number);
+  // 99,999,999 seconds is more than a 32-bit timer holds; whole seconds below it fit eight digits.
+  return ms > MAX_TIMER_MS ? `${Math.floor(MAX_TIMER_MS / 1000)}S` : header;
+}

@@ -1,0 +1,178 @@
+/** The composition root: the only place that wires a broker's objects together. */
+import { ServerCredentials } from "@grpc/grpc-js";
+import { HealthImplementation } from "grpc-health-check";
+import { type Clock, systemClock } from "../protocol/clock.ts";
+import { maxMessageBytes } from "../protocol/limits.ts";
+import { Broker } from "./broker/broker.ts";
+import { register } from "./rpc/grpc/adapter.ts";
+import { createGrpcServer } from "./rpc/grpc/http2-server.ts";
+import { addReflection } from "./rpc/grpc/reflection.ts";
+import { type BrokerSettings, defaultSettings } from "./settings.ts";
+import { openStorage } from "./storage/open.ts";
+import type { StorageInfo } from "./storage/storage.ts";
+
+/** What a broker logs to. pino fits. */
+export interface Logger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface BrokerServerOptions {
+  /** Storage URL: `memory:`, `sqlite:PATH`, `redis://…`. */
+  storage: string;
+  /** Address of the gRPC port, "HOST:PORT"; port 0 takes a free one. Default 127.0.0.1:7455. */
+  grpc?: string;
+  /** Address of the HTTP port. Only "off" for now. */
+  http?: "off";
+  settings?: Partial<BrokerSettings>;
+  logger?: Logger;
+  /** For tests. */
+  clock?: Clock;
+}
+
+/** A running broker. */
+export interface BrokerServer {
+  /** "HOST:PORT" as it is listened on. */
+  readonly grpcAddress: string;
+  readonly httpAddress: string | undefined;
+  /** What it stores in, and what that survives. */
+  readonly storage: StorageInfo;
+  /** Stops gracefully: refuses new work, sends callers and workers elsewhere, waits for what is under way. `cut`: not all of it ended in time. */
+  drain(): Promise<{ cut: boolean }>;
+  /** Stops at once. Nothing stored is lost. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+  /** Resolves if the broker can never go on, e.g. after a failed fsync: the process should exit. */
+  readonly failed: Promise<Error>;
+  /** For tests and metrics: what it holds now. */
+  readonly stats: { readonly waiting: number; readonly sessions: number; readonly calls: number };
+}
+
+/** The address cannot be listened on. One line that says why and what to do. Exit code 78. */
+export class ListenRefused extends Error {
+  override readonly name = "ListenRefused";
+}
+
+const SERVICE = "queuecall.v1.BrokerService";
+/** Streams that are not ours (health watches, reflection) get this long to notice the end. */
+const FAREWELL_MS = 100;
+
+/**
+ * Starts a broker in this process.
+ * @throws StorageRefused the storage cannot be used as it is
+ * @throws ListenRefused the address cannot be listened on
+ */
+export async function createBroker(options: BrokerServerOptions): Promise<BrokerServer> {
+  const { clock = systemClock, logger } = options;
+  const settings = { ...defaultSettings, ...options.settings };
+  const brokerId = Buffer.from(clock.randomBytes(6)).toString("hex");
+  const { promise: failed, resolve: fail } = Promise.withResolvers<Error>();
+
+  const storage = await openStorage(options.storage, {
+    brokerId,
+    clock,
+    ...(settings.requireDurability && { requireDurability: settings.requireDurability }),
+    warn: (message) => logger?.warn({}, message),
+    fatal: fail,
+  });
+  const broker = new Broker({ brokerId, clock, storage, settings });
+
+  const largest = maxMessageBytes(Math.max(settings.maxPayloadBytes, settings.maxResultBytes));
+  const server = createGrpcServer({
+    "grpc.max_receive_message_length": largest,
+    "grpc.max_send_message_length": -1,
+    "grpc.keepalive_time_ms": 30_000,
+    "grpc.keepalive_timeout_ms": 10_000,
+    "grpc.max_concurrent_streams": 2 ** 31 - 1,
+    "grpc.enable_channelz": 0,
+  });
+  const calls = register(server, broker, (error, path) => logger?.error({ err: error, path }, "internal error"));
+  const health = new HealthImplementation({ "": "NOT_SERVING", [SERVICE]: "NOT_SERVING" });
+  health.addToServer(server);
+  addReflection(server);
+
+  const showReadiness = (ready: boolean) => {
+    if (!broker.draining) health.setStatus(SERVICE, ready ? "SERVING" : "NOT_SERVING");
+  };
+  const stopWatching = storage.onReady(showReadiness);
+
+  let grpcAddress: string;
+  try {
+    grpcAddress = await listen(server, options.grpc ?? "127.0.0.1:7455");
+  } catch (error) {
+    stopWatching();
+    broker.close();
+    server.forceShutdown();
+    await storage.close();
+    throw error;
+  }
+  broker.start();
+  health.setStatus("", "SERVING");
+  showReadiness(storage.ready);
+
+  let closing: Promise<void> | undefined;
+  const close = () => {
+    closing ??= (async () => {
+      stopWatching();
+      broker.close();
+      server.forceShutdown();
+      await storage.close();
+    })();
+    return closing;
+  };
+
+  const drain = async () => {
+    health.setStatus("", "NOT_SERVING");
+    health.setStatus(SERVICE, "NOT_SERVING");
+    await pause(clock, settings.drainDelayMs);
+    const ended = Promise.all([broker.drain(), calls.idle()]).then(() => false);
+    // Tells every connection to go elsewhere (GOAWAY) and takes no new one.
+    server.tryShutdown(() => {});
+    const cut = await Promise.race([ended, pause(clock, settings.drainTimeoutMs).then(() => true)]);
+    await pause(clock, FAREWELL_MS);
+    await close();
+    return { cut };
+  };
+
+  return {
+    grpcAddress,
+    httpAddress: undefined,
+    get storage() {
+      return storage.info;
+    },
+    drain,
+    close,
+    [Symbol.asyncDispose]: close,
+    failed,
+    stats: {
+      get waiting() {
+        return broker.waiting;
+      },
+      get sessions() {
+        return broker.sessions;
+      },
+      get calls() {
+        return calls.count;
+      },
+    },
+  };
+}
+
+function listen(server: ReturnType<typeof createGrpcServer>, address: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+      if (!error) return resolve(`${address.slice(0, address.lastIndexOf(":"))}:${port}`);
+      const taken = /EADDRINUSE/.test(error.message);
+      const text = taken
+        ? `gRPC address ${address} is in use: stop what listens there, or choose another with --grpc HOST:PORT (port 0 takes a free one)`
+        : `cannot listen on gRPC address ${address}: ${error.message}`;
+      reject(new ListenRefused(text, { cause: error }));
+    });
+  });
+}
+
+function pause(clock: Clock, ms: number): Promise<void> {
+  return ms === 0 ? Promise.resolve() : new Promise((resolve) => clock.setTimer(resolve, ms));
+}
