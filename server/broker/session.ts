@@ -1,20 +1,13 @@
 /**
- * One worker stream. It owns what is outstanding on it (delivered, not settled)
- * and the frame that is being filled; everything that becomes ready in one turn
- * of the event loop leaves in one message. What it decides about jobs it asks
- * the storage; what it learns it tells the dispatcher.
+ * One worker stream: its state, its window, what it holds (leases.ts) and what is
+ * being said to it (outbox.ts). What happens to jobs it asks the storage; what it
+ * learns it tells the broker around it.
  *
  *   opening ──hello──► open ──drain (either side)──► draining ──► closed
  */
 import type { Clock, Timer } from "../../protocol/clock.ts";
 import { CallError, Code } from "../../protocol/errors.ts";
-import {
-  MAX_CLAIM_BATCH,
-  MAX_WINDOW,
-  PROGRESS_INTERVAL_MS,
-  PROTOCOL_VERSION,
-  SILENT_PING_INTERVALS,
-} from "../../protocol/limits.ts";
+import { MAX_WINDOW, PROTOCOL_VERSION, SILENT_PING_INTERVALS } from "../../protocol/limits.ts";
 import type { Progress } from "../job/job.ts";
 import type { BrokerSettings } from "../settings.ts";
 import {
@@ -26,10 +19,9 @@ import {
   StorageUnavailable,
 } from "../storage/storage.ts";
 import type { BrokerFrame, Hello, LeaseRef, Link, Settled, Settlement, WorkerFrame } from "./frames.ts";
-import { keyOf } from "./waiters.ts";
+import { byQueue, type Lease, Leases, refOf } from "./leases.ts";
+import { Outbox } from "./outbox.ts";
 
-/** Frames with deliveries are cut at this size, so that control frames never wait long behind them. */
-const DELIVERY_FRAME_BYTES = 1024 * 1024;
 /** A stream that says nothing at first is not a worker. */
 const HELLO_TIMEOUT_MS = 10_000;
 
@@ -56,34 +48,21 @@ export interface SessionHost {
   closed(session: Session): void;
 }
 
-interface Outstanding extends LeaseRef {
-  token: string;
-  /** The frame it left in; 0: not sent yet. */
-  seq: bigint;
-  received: boolean;
-  progressAt: number;
-  progress: Progress | undefined;
-  progressTimer: Timer | undefined;
-}
-
 export class Session {
   /** Unique within the broker; with the broker's id it is the owner of leases. */
   readonly lane: string;
   readonly #host: SessionHost;
   readonly #link: Link;
-  readonly #outstanding = new Map<string, Outstanding>();
+  readonly #leases: Leases;
+  readonly #out: Outbox;
   #state: "opening" | "open" | "draining" | "closed" = "opening";
   #hello: Hello | undefined;
   #window = 0;
   #queues: string[] = [];
   #claiming = 0;
-  #seq = 0n;
-  #out: BrokerFrame = emptyFrame();
-  #flushing = false;
   #settling = 0;
   #halfClosed = false;
   #lastHeard: number;
-  #lastSent: number;
   #pings = 0n;
   #timers: Timer[] = [];
 
@@ -91,7 +70,9 @@ export class Session {
     this.lane = lane;
     this.#host = host;
     this.#link = link;
-    this.#lastHeard = this.#lastSent = host.clock.monotonic();
+    this.#leases = new Leases(host.clock);
+    this.#out = new Outbox(host.clock, link, (job, seq) => this.#leases.sent(job, seq));
+    this.#lastHeard = host.clock.monotonic();
     this.#every(HELLO_TIMEOUT_MS, () => {
       if (this.#state === "opening") this.#fail(violation("no hello within 10 s: the first message must be hello"));
       return false;
@@ -108,7 +89,7 @@ export class Session {
     return this.#queues;
   }
   get outstanding(): number {
-    return this.#outstanding.size;
+    return this.#leases.size;
   }
   get state(): string {
     return this.#state;
@@ -117,7 +98,7 @@ export class Session {
   /** How many jobs it can take now: window, less what it holds and what is being claimed for it. */
   get room(): number {
     if (this.#state !== "open" || !this.#link.writable) return 0;
-    return Math.max(0, this.#window - this.#outstanding.size - this.#claiming);
+    return Math.max(0, this.#window - this.#leases.size - this.#claiming);
   }
 
   /** Sets room aside for a claim under way; `taken` gives it back. */
@@ -132,11 +113,8 @@ export class Session {
       for (const job of jobs) void this.#return(job, false);
       return;
     }
-    for (const job of jobs) {
-      this.#hold(job, 0n, false);
-      this.#out.deliveries.push(job);
-    }
-    if (jobs.length > 0) this.#flushSoon();
+    for (const job of jobs) this.#leases.add(job, false);
+    if (jobs.length > 0) this.#out.say((out) => out.deliveries.push(...jobs));
   }
 
   /** The first message. */
@@ -161,6 +139,7 @@ export class Session {
     const { leaseMs, pingIntervalMs, reconnectGraceMs, maxResultBytes } = this.#host.settings;
     const { brokerId, maxMessageBytes } = this.#host;
     this.#link.sendWelcome({ brokerId, leaseMs, pingIntervalMs, reconnectGraceMs, maxMessageBytes, maxResultBytes });
+    this.#out.open();
     this.#startTimers(hello.renewOnPong);
     await this.#adopt(hello.held);
     if (this.state !== "open") return;
@@ -174,10 +153,12 @@ export class Session {
     if (this.#state === "closed") return;
     if (this.#state === "opening") return this.#fail(violation("a frame came before hello"));
     this.#heard();
-    if (frame.receivedSeq > this.#seq) {
-      return this.#fail(violation(`received_seq ${frame.receivedSeq} is ahead of the last frame sent, ${this.#seq}`));
+    if (frame.receivedSeq > this.#out.seq) {
+      return this.#fail(
+        violation(`received_seq ${frame.receivedSeq} is ahead of the last frame sent, ${this.#out.seq}`),
+      );
     }
-    if (frame.receivedSeq > 0n) this.#received(frame.receivedSeq);
+    if (frame.receivedSeq > 0n) this.#leases.received(frame.receivedSeq);
     if (frame.ping !== undefined) this.#say((out) => (out.pong = frame.ping as bigint));
     if (frame.pong !== undefined && this.#hello?.renewOnPong) this.#renewAll();
     if (frame.renewals.length > 0) this.#renew(frame.renewals);
@@ -203,7 +184,7 @@ export class Session {
 
   /** The stream takes more again. */
   writable(): void {
-    this.#flushSoon();
+    this.#out.flushSoon();
     this.#host.roomChanged(this);
   }
 
@@ -212,46 +193,36 @@ export class Session {
     if (this.#state === "draining") return this.#say((out) => (out.drain = reason));
     if (this.#state !== "open") return;
     this.#state = "draining";
-    const unsent = this.#out.deliveries;
-    this.#out.deliveries = [];
-    for (const job of unsent) this.#giveBack(job);
+    for (const job of this.#out.unsent()) this.#giveBack(job);
     this.#say((out) => (out.drain = reason));
   }
 
   /** Ends the stream: the same session opened a newer one, which takes over the leases it `held`. */
   supersede(held: readonly LeaseRef[] = []): void {
-    for (const ref of held) this.#drop(hex(ref.leaseToken));
+    for (const ref of held) this.#leases.drop(ref);
     this.#fail(new CallError("SESSION_SUPERSEDED", "the same session opened a newer stream"));
   }
 
   /** Ends the stream OK, as a drained broker does. */
   finish(): void {
-    this.#flush();
+    this.#out.flush();
     this.#link.end();
     this.#close();
   }
 
   /** Cancellation was asked for. */
   pushCancel(ref: LeaseRef): void {
-    if (this.#outstanding.has(hex(ref.leaseToken))) this.#say((out) => out.cancels.push(ref));
+    if (this.#leases.has(ref)) this.#say((out) => out.cancels.push(refOf(ref)));
   }
 
-  /** The job of this lease moved on without its worker. */
-  pushLost(token: string, reason: string): void {
-    const lease = this.#outstanding.get(token);
-    if (!lease) return;
-    this.#drop(token);
-    this.#say((out) => out.lost.push({ ...refOf(lease), reason }));
-  }
-
-  /** The tokens it holds for a job: one, as a rule. */
-  tokensOf(key: string): string[] {
-    return [...this.#outstanding.values()].filter((lease) => keyOf(lease) === key).map((lease) => lease.token);
+  /** The job moved on: a lease of it that this stream holds is void. */
+  pushLost(key: string, reason: string): void {
+    for (const lease of this.#leases.ofJob(key)) this.#lost(lease, reason);
   }
 
   #fail(error: Error): void {
     if (this.#state === "closed") return;
-    this.#flush();
+    this.#out.flush();
     this.#link.end(error);
     this.#close();
   }
@@ -260,14 +231,15 @@ export class Session {
     if (this.#state === "closed") return;
     this.#state = "closed";
     for (const timer of this.#timers) timer.cancel();
-    const leases = [...this.#outstanding.values()];
-    for (const lease of leases) this.#drop(lease.token);
+    this.#out.close();
+    const leases = this.#leases.all();
+    for (const lease of leases) this.#leases.drop(lease);
     this.#host.closed(this);
     void this.#letGo(leases);
   }
 
   /** What was received has the reconnect grace left; what was not goes back at once. */
-  async #letGo(leases: Outstanding[]): Promise<void> {
+  async #letGo(leases: Lease[]): Promise<void> {
     const received = leases.filter((lease) => lease.received);
     await Promise.allSettled([
       ...leases.filter((lease) => !lease.received).map((lease) => this.#return(lease, lease.seq > 0n)),
@@ -285,35 +257,8 @@ export class Session {
   }
 
   #giveBack(job: Claimed): void {
-    this.#drop(hex(job.leaseToken));
+    this.#leases.drop(job);
     void this.#return(job, false);
-  }
-
-  #hold(ref: LeaseRef, seq: bigint, received: boolean): void {
-    const { queue, jobId, leaseToken } = ref;
-    const token = hex(leaseToken);
-    this.#outstanding.set(token, {
-      queue,
-      jobId,
-      leaseToken,
-      token,
-      seq,
-      received,
-      progressAt: Number.NEGATIVE_INFINITY,
-      progress: undefined,
-      progressTimer: undefined,
-    });
-  }
-
-  #drop(token: string): void {
-    this.#outstanding.get(token)?.progressTimer?.cancel();
-    this.#outstanding.delete(token);
-  }
-
-  #received(seq: bigint): void {
-    for (const lease of this.#outstanding.values()) {
-      if (!lease.received && lease.seq > 0n && lease.seq <= seq) lease.received = true;
-    }
   }
 
   async #adopt(held: LeaseRef[]): Promise<void> {
@@ -323,14 +268,14 @@ export class Session {
         const answers = await this.#extend({ queue, items, mode: "adopt", leaseMs }).catch(() => undefined);
         for (const [i, item] of items.entries()) {
           const answer = answers?.[i];
-          const ref = { queue, jobId: item.jobId, leaseToken: item.leaseToken };
+          const ref = refOf(item);
           // Where the storage is away the worker keeps the lease and finds out by renewing.
           if (answer?.kind === "lost") {
             this.#say((out) => out.lost.push({ ...ref, reason: "not this worker's any more" }));
             continue;
           }
           if (this.#state === "closed") continue;
-          this.#hold(ref, 0n, true);
+          this.#leases.add(ref, true);
           this.#say((out) => out.adopted.push(ref));
           if (answer?.cancelRequested) this.#say((out) => out.cancels.push(ref));
           if (answer && answer.previousOwner !== "") this.#host.supersede(answer.previousOwner);
@@ -340,7 +285,7 @@ export class Session {
   }
 
   #renewAll(): void {
-    this.#renew([...this.#outstanding.values()].filter((lease) => lease.received).map(refOf));
+    this.#renew(this.#leases.all().filter((lease) => lease.received));
   }
 
   #renew(refs: LeaseRef[]): void {
@@ -349,9 +294,8 @@ export class Session {
         .then((answers) => {
           for (const [i, item] of items.entries()) {
             const answer = answers[i];
-            const ref = { queue, jobId: item.jobId, leaseToken: item.leaseToken };
-            if (answer?.kind === "lost") this.#leaseLost(ref);
-            else if (answer?.cancelRequested) this.#say((out) => out.cancels.push(ref));
+            if (answer?.kind === "lost") this.#lost(item, "expired");
+            else if (answer?.cancelRequested) this.#say((out) => out.cancels.push(refOf(item)));
           }
         })
         .catch(() => {
@@ -360,9 +304,9 @@ export class Session {
     }
   }
 
-  #leaseLost(ref: LeaseRef): void {
-    this.#drop(hex(ref.leaseToken));
-    this.#say((out) => out.lost.push({ ...ref, reason: "expired" }));
+  #lost(ref: LeaseRef, reason: string): void {
+    this.#leases.drop(ref);
+    this.#say((out) => out.lost.push({ ...refOf(ref), reason }));
     this.#host.roomChanged(this);
   }
 
@@ -375,7 +319,7 @@ export class Session {
     const { outcome, rejected } = this.#judged(settlement);
     try {
       const answer = await this.#settleStored(settlement, outcome);
-      this.#drop(hex(settlement.leaseToken));
+      this.#leases.drop(settlement);
       if (answer.kind === "lost") this.#answer(settlement, "lease_lost");
       else if (rejected) this.#answer(settlement, "rejected", rejected);
       else this.#answer(settlement, answer.kind === "duplicate" ? "duplicate" : "ok");
@@ -419,30 +363,16 @@ export class Session {
     this.#say((out) => out.settled.push({ settleId: settlement.settleId, result, ...(status && { status }) }));
   }
 
-  /** Newest wins; stored at most once per PROGRESS_INTERVAL_MS and job. */
   #report(report: LeaseRef & { progress: Progress }): void {
-    const lease = this.#outstanding.get(hex(report.leaseToken));
-    if (!lease) return this.#say((out) => out.lost.push({ ...refOf(report), reason: "not leased to this stream" }));
-    lease.progress = report.progress;
-    if (lease.progressTimer) return;
-    const wait = lease.progressAt + PROGRESS_INTERVAL_MS - this.#host.clock.monotonic();
-    const store = () => {
-      lease.progressTimer = undefined;
-      void this.#storeProgress(lease);
-    };
-    if (wait <= 0) return store();
-    lease.progressTimer = this.#host.clock.setTimer(store, wait, { unref: true });
+    const held = this.#leases.report(report, report.progress, (progress) => void this.#storeProgress(report, progress));
+    if (!held) this.#say((out) => out.lost.push({ ...refOf(report), reason: "not leased to this stream" }));
   }
 
-  async #storeProgress(lease: Outstanding): Promise<void> {
-    const progress = lease.progress;
-    if (!progress) return;
-    lease.progress = undefined;
-    lease.progressAt = this.#host.clock.monotonic();
+  async #storeProgress(ref: LeaseRef, progress: Progress): Promise<void> {
     try {
-      const answer = await this.#host.storage.progress({ ...refOf(lease), progress });
-      if (answer.kind === "lost") return this.#outstanding.has(lease.token) ? this.#leaseLost(refOf(lease)) : undefined;
-      this.#host.watched(answer);
+      const answer = await this.#host.storage.progress({ ...refOf(ref), progress });
+      if (answer.kind === "ok") this.#host.watched(answer);
+      else if (this.#leases.has(ref)) this.#lost(ref, "expired");
     } catch {
       // Progress is for people: the next report replaces this one.
     }
@@ -459,7 +389,7 @@ export class Session {
         this.#close();
         return false;
       }
-      if (renewOnPong || now - this.#lastSent >= interval || now - this.#lastHeard >= interval) {
+      if (renewOnPong || now - this.#out.lastSent >= interval || now - this.#lastHeard >= interval) {
         this.#say((out) => (out.ping = ++this.#pings));
       }
       return true;
@@ -490,91 +420,13 @@ export class Session {
   }
 
   #say(put: (out: BrokerFrame) => unknown): void {
-    if (this.#state === "closed") return;
-    put(this.#out);
-    this.#flushSoon();
-  }
-
-  #flushSoon(): void {
-    if (this.#flushing) return;
-    this.#flushing = true;
-    this.#host.clock.defer(() => {
-      this.#flushing = false;
-      this.#flush();
-    });
-  }
-
-  /** Control first, in one small frame; deliveries after it, cut by size, while the stream takes them. */
-  #flush(): void {
-    if (this.#state === "closed" || this.#state === "opening" || !this.#link.writable) return;
-    const out = this.#out;
-    this.#out = emptyFrame();
-    const [first, ...rest] = batches(out.deliveries);
-    if (isEmpty(out) && !first) return;
-    this.#lastSent = this.#host.clock.monotonic();
-    this.#link.send(this.#numbered({ ...out, deliveries: first ?? [] }));
-    for (const deliveries of rest) {
-      if (this.#link.writable) this.#link.send(this.#numbered({ ...emptyFrame(), deliveries }));
-      else this.#out.deliveries.push(...deliveries);
-    }
-  }
-
-  #numbered(frame: BrokerFrame): BrokerFrame {
-    if (frame.deliveries.length === 0) return frame;
-    this.#seq++;
-    for (const job of frame.deliveries) {
-      const lease = this.#outstanding.get(hex(job.leaseToken));
-      if (lease) lease.seq = this.#seq;
-    }
-    return { ...frame, seq: this.#seq };
+    if (this.#state !== "closed") this.#out.say(put);
   }
 
   #endWhenDone(): void {
     if (!this.#halfClosed || this.#settling > 0 || this.#state === "closed") return;
     this.finish();
   }
-}
-
-function emptyFrame(): BrokerFrame {
-  return { seq: 0n, deliveries: [], settled: [], adopted: [], lost: [], cancels: [] };
-}
-
-function isEmpty(frame: BrokerFrame): boolean {
-  const lists = frame.settled.length + frame.adopted.length + frame.lost.length + frame.cancels.length;
-  return lists === 0 && frame.ping === undefined && frame.pong === undefined && frame.drain === undefined;
-}
-
-function batches(jobs: Claimed[]): Claimed[][] {
-  const all: Claimed[][] = [];
-  let bytes = Number.POSITIVE_INFINITY;
-  for (const job of jobs) {
-    const size = job.payload.data.length;
-    if (bytes + size > DELIVERY_FRAME_BYTES || (all.at(-1)?.length ?? 0) >= 4 * MAX_CLAIM_BATCH) {
-      all.push([]);
-      bytes = 0;
-    }
-    all.at(-1)?.push(job);
-    bytes += size;
-  }
-  return all;
-}
-
-function byQueue<T extends LeaseRef>(refs: T[]): [string, T[]][] {
-  const groups = new Map<string, T[]>();
-  for (const ref of refs) {
-    const group = groups.get(ref.queue);
-    if (group) group.push(ref);
-    else groups.set(ref.queue, [ref]);
-  }
-  return [...groups];
-}
-
-function refOf({ queue, jobId, leaseToken }: LeaseRef): LeaseRef {
-  return { queue, jobId, leaseToken };
-}
-
-export function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
 }
 
 function violation(message: string): CallError {
