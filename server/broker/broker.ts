@@ -80,7 +80,7 @@ export class Broker {
       claimed: ({ jobs }) => {
         for (const job of jobs) {
           this.#watched(job);
-          this.#ticker.expect(job.queue, Math.min(settings.leaseMs, job.runTimeoutLeftMs || settings.leaseMs));
+          if (job.runTimeoutLeftMs > 0) this.#ticker.expect(job.queue, job.runTimeoutLeftMs);
         }
       },
       graceFor: (queue) => this.#ticker.graceFor(queue),

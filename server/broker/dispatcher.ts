@@ -9,7 +9,7 @@
 import type { Clock, Timer } from "../../protocol/clock.ts";
 import { LEASE_TOKEN_BYTES, MAX_CLAIM_BATCH } from "../../protocol/limits.ts";
 import type { Changed, Claim, ClaimAnswer, Storage } from "../storage/storage.ts";
-import type { Session } from "./session.ts";
+import { deliveryLeaseMs, type Session } from "./session.ts";
 
 /** One claim carries at most this much payload. Bytes. */
 const CLAIM_BYTES = 2 * 1024 * 1024;
@@ -216,7 +216,7 @@ export class Dispatcher {
       max,
       maxBytes: CLAIM_BYTES,
       tokens,
-      leaseMs,
+      leaseMs: deliveryLeaseMs(leaseMs),
       jitter: clock.random(),
     };
   }

@@ -3,13 +3,14 @@ import type { Clock, Timer } from "../../protocol/clock.ts";
 import { PROGRESS_INTERVAL_MS } from "../../protocol/limits.ts";
 import type { Progress } from "../job/job.ts";
 import type { LeaseRef } from "./frames.ts";
-import { keyOf } from "./waiters.ts";
 
 export interface Lease extends LeaseRef {
   /** The frame it left in; 0: not sent, or adopted. */
   seq: bigint;
   /** The worker said that it has it. */
   received: boolean;
+  /** It has the full lease: it was renewed, or adopted. */
+  full: boolean;
 }
 
 interface Entry extends Lease {
@@ -39,14 +40,15 @@ export class Leases {
     return this.#byToken.has(tokenOf(ref));
   }
 
-  /** Leases of one job: one, as a rule. */
-  ofJob(key: string): Lease[] {
-    return this.all().filter((lease) => keyOf(lease) === key);
+  add(ref: LeaseRef, received: boolean): void {
+    const entry = { ...refOf(ref), seq: 0n, received, full: received, reportedAt: Number.NEGATIVE_INFINITY };
+    this.#byToken.set(tokenOf(ref), { ...entry, report: undefined, timer: undefined });
   }
 
-  add(ref: LeaseRef, received: boolean): void {
-    const entry = { ...refOf(ref), seq: 0n, received, reportedAt: Number.NEGATIVE_INFINITY };
-    this.#byToken.set(tokenOf(ref), { ...entry, report: undefined, timer: undefined });
+  /** It was renewed. */
+  renewed(ref: LeaseRef): void {
+    const entry = this.#byToken.get(tokenOf(ref));
+    if (entry) entry.full = true;
   }
 
   drop(ref: LeaseRef): void {

@@ -191,6 +191,7 @@ export class Session {
   /** No more deliveries; tells the worker why. Deliveries that have not left yet go back. */
   drain(reason: string): void {
     if (this.#state === "draining") return this.#say((out) => (out.drain = reason));
+    if (this.#state === "opening") return this.#fail(new CallError("BROKER_DRAINING", "this broker is shutting down"));
     if (this.#state !== "open") return;
     this.#state = "draining";
     for (const job of this.#out.unsent()) this.#giveBack(job);
@@ -213,11 +214,6 @@ export class Session {
   /** Cancellation was asked for. */
   pushCancel(ref: LeaseRef): void {
     if (this.#leases.has(ref)) this.#say((out) => out.cancels.push(refOf(ref)));
-  }
-
-  /** The job moved on: a lease of it that this stream holds is void. */
-  pushLost(key: string, reason: string): void {
-    for (const lease of this.#leases.ofJob(key)) this.#lost(lease, reason);
   }
 
   #fail(error: Error): void {
@@ -288,14 +284,15 @@ export class Session {
     this.#renew(this.#leases.all().filter((lease) => lease.received));
   }
 
-  #renew(refs: LeaseRef[]): void {
+  #renew(refs: readonly LeaseRef[]): void {
     for (const [queue, items] of byQueue(refs)) {
       void this.#extend({ queue, items, mode: "renew", leaseMs: this.#host.settings.leaseMs })
         .then((answers) => {
           for (const [i, item] of items.entries()) {
             const answer = answers[i];
             if (answer?.kind === "lost") this.#lost(item, "expired");
-            else if (answer?.cancelRequested) this.#say((out) => out.cancels.push(refOf(item)));
+            else this.#leases.renewed(item);
+            if (answer?.kind === "ok" && answer.cancelRequested) this.#say((out) => out.cancels.push(refOf(item)));
           }
         })
         .catch(() => {
@@ -381,17 +378,22 @@ export class Session {
   #startTimers(renewOnPong: boolean): void {
     const { pingIntervalMs, leaseMs, maxStreamAgeMs } = this.#host.settings;
     const { clock } = this.#host;
+    this.#every(pingIntervalMs / 4, () => {
+      if (clock.monotonic() - this.#lastHeard <= pingIntervalMs * SILENT_PING_INTERVALS) return true;
+      this.#link.destroy();
+      this.#close();
+      return false;
+    });
+    // A job that outlives its delivery lease gets the full one; a short job never costs this write.
+    this.#every(deliveryLeaseMs(leaseMs) / 2, () => {
+      this.#renew(this.#leases.all().filter((lease) => lease.received && !lease.full));
+      return true;
+    });
     const interval = renewOnPong ? Math.min(pingIntervalMs, leaseMs / 3) : pingIntervalMs;
     this.#every(interval, () => {
       const now = clock.monotonic();
-      if (now - this.#lastHeard > pingIntervalMs * SILENT_PING_INTERVALS) {
-        this.#link.destroy();
-        this.#close();
-        return false;
-      }
-      if (renewOnPong || now - this.#out.lastSent >= interval || now - this.#lastHeard >= interval) {
-        this.#say((out) => (out.ping = ++this.#pings));
-      }
+      const idle = now - this.#out.lastSent >= interval || now - this.#lastHeard >= interval;
+      if (renewOnPong || idle) this.#say((out) => (out.ping = ++this.#pings));
       return true;
     });
     this.#every(maxStreamAgeMs * (0.9 + 0.2 * clock.random()), () => {
@@ -427,6 +429,14 @@ export class Session {
     if (!this.#halfClosed || this.#settling > 0 || this.#state === "closed") return;
     this.finish();
   }
+}
+
+/**
+ * A claim leases for less than a full lease at first: what a broker claimed and could not deliver before it died
+ * comes back well within a caller's default wait. Once received, it is extended (decision 6).
+ */
+export function deliveryLeaseMs(leaseMs: number): number {
+  return Math.ceil(leaseMs / 3);
 }
 
 function violation(message: string): CallError {
