@@ -1,0 +1,152 @@
+/** What the worker holds: every delivery from its arrival to the broker's last word on it. */
+import type { Delivery, Lost, ProgressReport } from "../gen/queuecall/v1/worker_pb.js";
+import type { Clock } from "../protocol/clock.ts";
+import { plainCodec } from "../protocol/codec.ts";
+import { Code } from "../protocol/errors.ts";
+import { Attempt, type AttemptHost, type Task, tokenText } from "./attempt.ts";
+import type { Logger } from "./logger.ts";
+import { cancelled, failure, type Outcome, released } from "./outcome.ts";
+import { Slots } from "./slots.ts";
+
+/** Tokens of ended attempts that are remembered, so that no delivery is ever run twice. */
+const REMEMBERED = 1_024;
+
+export interface JobsHost {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** What runs a job. Undefined: nothing here knows this queue and method. */
+  find(queue: string, method: string): Task | undefined;
+  /** Tells the broker how an attempt ended; `over` follows once that is answered. */
+  settle(attempt: Attempt, outcome: Outcome): void;
+  /** Answers false while there is no stream to send it on. */
+  report(attempt: Attempt, report: ProgressReport): boolean;
+  /** Something is held no more, or a handler ended. */
+  changed(): void;
+}
+
+export class Jobs {
+  readonly #host: JobsHost;
+  readonly #attemptHost: AttemptHost;
+  readonly #attempts = new Map<string, Attempt>();
+  readonly #ended = new Set<string>();
+  readonly #slots: Slots;
+
+  constructor(concurrency: number, host: JobsHost) {
+    this.#host = host;
+    this.#slots = new Slots(concurrency, {
+      clock: host.clock,
+      ended: (attempt, outcome) => this.#ran(attempt, outcome),
+    });
+    this.#attemptHost = {
+      clock: host.clock,
+      encode: (details) => ({ $typeName: "queuecall.v1.Payload", ...plainCodec().encode(details) }),
+      report: (attempt, report) => host.report(attempt, report),
+      timedOut: (attempt) => this.#timedOut(attempt),
+    };
+  }
+
+  /** Waiting, running or being settled. */
+  get held(): readonly Attempt[] {
+    return [...this.#attempts.values()];
+  }
+
+  get count(): number {
+    return this.#attempts.size;
+  }
+
+  /** Handlers that still run although nothing is held for them. */
+  get strays(): number {
+    return this.#slots.strays;
+  }
+
+  /** A job to run, or to settle at once: handed back where `accepting` is false, failed where nothing serves it. */
+  deliver(delivery: Delivery, accepting: boolean): void {
+    const token = tokenText(delivery.leaseToken);
+    if (this.#attempts.has(token) || this.#ended.has(token)) return;
+    const { queue, method } = delivery;
+    const task = this.#host.find(queue, method);
+    const attempt = new Attempt(delivery, task, this.#attemptHost);
+    this.#attempts.set(token, attempt);
+    if (!accepting) return this.#host.settle(attempt, released);
+    if (task) return this.#slots.add(attempt);
+    const what = method === "" ? `queue ${queue}` : `method ${method} of queue ${queue}`;
+    this.#host.settle(attempt, failure(Code.UNIMPLEMENTED, `this worker does not serve ${what}`, true));
+  }
+
+  /** The broker restored a lease; `since` is when the stream that asked for it was opened. */
+  adopted(leaseToken: Uint8Array, since: number): void {
+    const attempt = this.#attempts.get(tokenText(leaseToken));
+    if (attempt) attempt.confirmedAt = Math.max(attempt.confirmedAt, since);
+  }
+
+  /** A handler that then rejects ends the job CANCELLED; a result still wins. */
+  cancel(leaseToken: Uint8Array): void {
+    const attempt = this.#attempts.get(tokenText(leaseToken));
+    if (!attempt || attempt.cancelRequested) return;
+    attempt.stop("cancel-requested", "the job's cancellation was requested");
+    if (this.#slots.remove(attempt)) this.#host.settle(attempt, cancelled);
+  }
+
+  lost({ leaseToken, reason }: Lost): void {
+    const attempt = this.#attempts.get(tokenText(leaseToken));
+    if (attempt) this.leaseLost(attempt, reason || "the broker said so");
+  }
+
+  /** What is being settled is left alone: the answer says whether the lease still held. */
+  leaseLost(attempt: Attempt, reason: string): void {
+    if (attempt.phase === "settling") return;
+    const { queue, jobId, attempt: number } = attempt.delivery;
+    this.#host.logger.warn({ queue, jobId, attempt: number }, `the lease is lost: ${reason}`);
+    this.#slots.remove(attempt);
+    attempt.stop("lease-lost", `the lease is lost: ${reason}`);
+    this.over(attempt);
+  }
+
+  /** The broker's last word was heard, or will never be. */
+  over(attempt: Attempt): void {
+    attempt.end();
+    this.#attempts.delete(attempt.token);
+    this.#ended.add(attempt.token);
+    const [oldest] = this.#ended;
+    if (oldest !== undefined && this.#ended.size > REMEMBERED) this.#ended.delete(oldest);
+    this.#host.changed();
+  }
+
+  /** Hands back what has not started. */
+  releaseWaiting(): void {
+    for (const attempt of this.#slots.removeAll()) this.#host.settle(attempt, released);
+  }
+
+  /** Asks every handler to stop; those that then reject hand their job back. */
+  abortRunning(): void {
+    const { running } = this.#slots;
+    this.#host.logger.warn({ running: running.length }, "the drain took too long: handlers are aborted");
+    for (const attempt of running) attempt.stop("worker-stopping", "the worker stops and its drain took too long");
+  }
+
+  /** Hands back what still runs, whatever its handlers do. */
+  releaseRunning(): void {
+    for (const attempt of this.#slots.running) {
+      if (attempt.phase === "running") this.#host.settle(attempt, released);
+    }
+  }
+
+  /** Forgets everything. */
+  close(): void {
+    for (const attempt of this.#attempts.values()) attempt.end();
+    this.#attempts.clear();
+  }
+
+  #ran(attempt: Attempt, outcome: Outcome | undefined): void {
+    if (outcome && attempt.phase === "running") this.#host.settle(attempt, outcome);
+    this.#host.changed();
+  }
+
+  /** The broker ends the attempt by its own clock: nothing is settled. */
+  #timedOut(attempt: Attempt): void {
+    if (attempt.phase === "settling") return;
+    this.#slots.remove(attempt);
+    attempt.stop("run-timeout", "the attempt ran longer than the job's run timeout");
+    this.over(attempt);
+  }
+}

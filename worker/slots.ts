@@ -1,0 +1,73 @@
+/** Which attempts run and which wait for room, in order of arrival. */
+import type { Clock } from "../protocol/clock.ts";
+import type { Attempt } from "./attempt.ts";
+import type { Outcome } from "./outcome.ts";
+
+export interface SlotsHost {
+  readonly clock: Clock;
+  /** The handler has ended. Without an outcome there is nothing to settle. */
+  ended(attempt: Attempt, outcome: Outcome | undefined): void;
+}
+
+export class Slots {
+  readonly #concurrency: number;
+  readonly #host: SlotsHost;
+  readonly #waiting = new Set<Attempt>();
+  readonly #running = new Set<Attempt>();
+  #starting = false;
+
+  constructor(concurrency: number, host: SlotsHost) {
+    this.#concurrency = concurrency;
+    this.#host = host;
+  }
+
+  get running(): readonly Attempt[] {
+    return [...this.#running];
+  }
+
+  /** Handlers that still run although their job is not ours any more. Each takes room that no delivery can use. */
+  get strays(): number {
+    let count = 0;
+    for (const attempt of this.#running) if (attempt.phase !== "running") count++;
+    return count;
+  }
+
+  add(attempt: Attempt): void {
+    this.#waiting.add(attempt);
+    this.#startSoon();
+  }
+
+  /** Takes an attempt out of the line. False: it was not in it. */
+  remove(attempt: Attempt): boolean {
+    return this.#waiting.delete(attempt);
+  }
+
+  /** Empties the line. */
+  removeAll(): Attempt[] {
+    const all = [...this.#waiting];
+    this.#waiting.clear();
+    return all;
+  }
+
+  /** After this turn's frames: the receipt leaves before a handler can block the event loop. */
+  #startSoon(): void {
+    if (this.#starting) return;
+    this.#starting = true;
+    this.#host.clock.defer(() => {
+      this.#starting = false;
+      for (const attempt of this.#waiting) {
+        if (this.#running.size >= this.#concurrency) return;
+        this.#waiting.delete(attempt);
+        void this.#run(attempt);
+      }
+    });
+  }
+
+  async #run(attempt: Attempt): Promise<void> {
+    this.#running.add(attempt);
+    const outcome = await attempt.run();
+    this.#running.delete(attempt);
+    if (this.#waiting.size > 0) this.#startSoon();
+    this.#host.ended(attempt, outcome);
+  }
+}
