@@ -1,0 +1,14 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["test/**/*.test.ts"],
+    pool: "forks",
+    setupFiles: ["test/support/setup.ts"],
+    testTimeout: 15_000,
+    hookTimeout: 30_000,
+    teardownTimeout: 5_000,
+    // An unhandled rejection or exception fails the run, even if every test passed.
+    dangerouslyIgnoreUnhandledErrors: false,
+  },
+});
