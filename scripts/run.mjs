@@ -1,0 +1,65 @@
+#!/usr/bin/env node
+/**
+ * What the npm scripts call: sets up what is missing, then runs one task with
+ * the repository's own Node. Plain JavaScript, because the Node that starts it
+ * may be as old as 20. stdout belongs to the task; what setting up has to say
+ * goes to stderr.
+ *
+ *   node scripts/run.mjs TASK [arguments for the task]
+ */
+import { chmodSync, cpSync, readdirSync, rmSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { generate, generatedCodeIsCurrent } from "./generated.mjs";
+import { run, Stop } from "./process.mjs";
+import { installPackages, useNode, useRedis } from "./setup.mjs";
+
+const tasks = {
+  demo: (args) => run("node", ["examples/demo/demo.ts", ...args]),
+  start: (args) => run("node", ["cli/main.ts", "serve", ...args]),
+  async test(args) {
+    useRedis();
+    return await run("vitest", ["run", ...args]);
+  },
+  /** Everything but the tests. Goes on after a failure, so that one run shows all that is wrong. */
+  async ci() {
+    const checks = {
+      "format and lint": () => run("biome", ["check", "--error-on-warnings", "."]),
+      types: () => run("tsc", ["--noEmit", "-p", "tsconfig.json"]),
+      "protocol lint": () => run("buf", ["lint"]),
+      "generated code": generatedCodeIsCurrent,
+    };
+    const failed = [];
+    for (const [name, check] of Object.entries(checks)) {
+      console.log(`── ${name}`);
+      if ((await check()) !== 0) failed.push(name);
+    }
+    console.log(failed.length === 0 ? "── all checks passed" : `── failed: ${failed.join(", ")}`);
+    return failed.length === 0 ? 0 : 1;
+  },
+  async build() {
+    rmSync("dist", { recursive: true, force: true });
+    const code = await run("tsc", ["-p", "tsconfig.build.json"]);
+    if (code !== 0) return code;
+    // What the compiler does not carry over: generated code, and the scripts that Redis runs.
+    cpSync("gen", "dist/gen", { recursive: true });
+    const files = readdirSync("server", { recursive: true, encoding: "utf8" });
+    for (const file of files.filter((each) => each.endsWith(".lua"))) cpSync(`server/${file}`, `dist/server/${file}`);
+    chmodSync("dist/cli/main.js", 0o755);
+    return 0;
+  },
+  generate,
+};
+
+const [name, ...args] = process.argv.slice(2);
+try {
+  const task = Object.hasOwn(tasks, name ?? "") ? tasks[name] : undefined;
+  if (!task) throw new Stop(`usage: node scripts/run.mjs ${Object.keys(tasks).join("|")} [arguments]`, 64);
+  process.chdir(fileURLToPath(new URL("..", import.meta.url)));
+  installPackages();
+  useNode();
+  process.exitCode = await task(args);
+} catch (error) {
+  if (!(error instanceof Stop)) throw error;
+  console.error(error.message);
+  process.exitCode = error.exitCode;
+}
