@@ -1,0 +1,253 @@
+/**
+ * One logical call: as many sends as it takes, one answer, in time.
+ *
+ *   send ──► answer                              resolve
+ *    ▲  └──► refusal                             reject
+ *    │  └──► no broker, drain, broken stream ──► back off, next broker
+ *    └───────────────────────────────────────────┘
+ *   timeout, abort, close, at any time           reject at once
+ *
+ * Sending again is always safe: enqueues carry a request id, the rest is so by nature.
+ */
+
+import { durationMs } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError, type CallOptions as ConnectOptions } from "@connectrpc/connect";
+import { WaitTimeoutSchema } from "../gen/queuecall/v1/broker_pb.js";
+import { reconnectMs } from "../protocol/backoff.ts";
+import type { Clock, Timer } from "../protocol/clock.ts";
+import {
+  BrokerUnavailableError,
+  fromConnectError,
+  QueuecallError,
+  reasonOf,
+  retryAfterMsOf,
+  TimeoutError,
+} from "./errors.ts";
+import type { RetryOptions } from "./options.ts";
+import { NotSentError } from "./transport/connection.ts";
+import type { BrokerClient, BrokerLink, Links } from "./transport/links.ts";
+
+/** The RPC's own deadline is this much later than the caller's, so that the broker's answer comes first. */
+const DEADLINE_SLACK_MS = 1_000;
+/** A timeout of 0 asks for what is there; the asking itself may take this long. */
+const POLL_MS = 1_000;
+/** An attempt that held this long was none of a series of failures: its back-off starts afresh. */
+const STEADY_MS = 5_000;
+/** Two clocks agree on the length of a wait to within this. */
+const CLOCK_TOLERANCE_MS = 50;
+
+/** What all calls of a client share. */
+export interface CallContext {
+  links: Links;
+  clock: Clock;
+  retry: RetryOptions | false;
+  /** Aborted when the client closes. */
+  closing: AbortSignal;
+}
+
+export interface CallSpec<T> {
+  queue: string;
+  jobId: string;
+  /** Milliseconds for everything. */
+  timeoutMs: number;
+  signal: AbortSignal | undefined;
+  /** The call waits for a job's outcome: being out of time is then a TimeoutError, provided that a broker is there. */
+  waits: boolean;
+  /** One attempt. `leftMs` is what remains of the timeout. */
+  send(broker: BrokerClient, leftMs: number, options: ConnectOptions): Promise<T>;
+  /** Runs after an abort; the attempt under way is ended only after it. */
+  onAbort?: (() => Promise<void>) | undefined;
+}
+
+/** @throws QueuecallError, or the signal's reason */
+export function callBroker<T>(context: CallContext, spec: CallSpec<T>): Promise<T> {
+  return new Call(context, spec).run();
+}
+
+class Call<T> {
+  readonly #context: CallContext;
+  readonly #spec: CallSpec<T>;
+  readonly #answer = Promise.withResolvers<T>();
+  readonly #deadline: number;
+  /** Aborted once nobody waits for the answer. */
+  readonly #over = new AbortController();
+  #attempt: { link: BrokerLink; rpc: AbortController } | undefined;
+  /** Whether the broker may have acted, or is known to have stored the job. */
+  #accepted: "no" | "unknown" | "yes" = "no";
+  #lastError: unknown;
+
+  constructor(context: CallContext, spec: CallSpec<T>) {
+    this.#context = context;
+    this.#spec = spec;
+    this.#deadline = context.clock.monotonic() + spec.timeoutMs;
+  }
+
+  async run(): Promise<T> {
+    const { signal, timeoutMs } = this.#spec;
+    const { clock, closing } = this.#context;
+    signal?.throwIfAborted();
+    if (closing.aborted) throw closing.reason;
+
+    // This timer is what keeps the process alive during the call, and what ends it even if no RPC ever settles.
+    const timer = clock.setTimer(() => this.#expire(), timeoutMs === 0 ? POLL_MS : timeoutMs);
+    const onAbort = () => void this.#abort();
+    const onClose = () => this.#reject(closing.reason);
+    signal?.addEventListener("abort", onAbort);
+    closing.addEventListener("abort", onClose);
+    void this.#loop().catch((error) => this.#reject(error));
+    try {
+      return await this.#answer.promise;
+    } finally {
+      this.#over.abort();
+      timer.cancel();
+      signal?.removeEventListener("abort", onAbort);
+      closing.removeEventListener("abort", onClose);
+    }
+  }
+
+  async #loop(): Promise<void> {
+    const { links, clock, retry } = this.#context;
+    for (let failures = 0; !this.#over.signal.aborted; failures++) {
+      const link = links.current;
+      const begun = clock.monotonic();
+      const leftMs = Math.max(0, this.#deadline - begun);
+      const error = await this.#try(link, leftMs);
+      if (error === undefined || this.#over.signal.aborted) return;
+
+      const reason = reasonOf(error);
+      this.#note(error, reason);
+      if (reason === "WAIT_TIMEOUT") {
+        // By the broker's clock too the whole wait is over; otherwise its longest wait is shorter than ours.
+        if (waitedMs(error) >= leftMs - CLOCK_TOLERANCE_MS) throw this.#timeout();
+      } else {
+        if (retry === false || !isTransient(error, reason)) throw this.#failure(error);
+        links.leave(link);
+      }
+      if (clock.monotonic() - begun >= STEADY_MS) failures = 0;
+      const { initial, max } = retry || {};
+      const backoff = reconnectMs(failures, clock.random(), initial, max);
+      await sleep(clock, Math.max(backoff, retryAfterMsOf(error) ?? 0), this.#over.signal);
+    }
+  }
+
+  /** One attempt: the answer resolves the call; an error is returned. */
+  async #try(link: BrokerLink, leftMs: number): Promise<ConnectError | undefined> {
+    const { clock } = this.#context;
+    const rpc = new AbortController();
+    this.#attempt = { link, rpc };
+    const deadlineMs = leftMs + DEADLINE_SLACK_MS;
+    // After a timeout the RPC is left to end by the broker's answer; this ends it where none comes.
+    const deadline = clock.setTimer(() => rpc.abort(cancelled()), deadlineMs, { unref: true });
+    try {
+      const headers = { "grpc-timeout": grpcTimeout(deadlineMs) };
+      this.#answer.resolve(await this.#spec.send(link.broker, leftMs, { signal: rpc.signal, headers }));
+      return undefined;
+    } catch (error) {
+      // What is no ConnectError was thrown while reading the answer, which will not become better.
+      if (error instanceof QueuecallError || error instanceof TypeError) this.#reject(error);
+      return ConnectError.from(error);
+    } finally {
+      deadline.cancel();
+      this.#attempt = undefined;
+    }
+  }
+
+  #note(error: ConnectError, reason: ReturnType<typeof reasonOf>): void {
+    this.#lastError = error;
+    if (reason === "WAIT_INTERRUPTED" || reason === "WAIT_TIMEOUT") this.#accepted = "yes";
+    else if (this.#accepted === "no" && !(error.cause instanceof NotSentError)) this.#accepted = "unknown";
+  }
+
+  #failure(error: ConnectError): QueuecallError {
+    const failure = fromConnectError(error, this.#spec);
+    if (failure instanceof BrokerUnavailableError && error.cause instanceof NotSentError && this.#accepted === "no") {
+      return new BrokerUnavailableError(failure.message, "no", failure);
+    }
+    return failure;
+  }
+
+  #expire(): void {
+    const { queue, jobId, timeoutMs, waits } = this.#spec;
+    const state = this.#attempt?.link.link.state;
+    // An attempt is under way with a broker that is there: it is the job that takes its time.
+    const waiting = this.#accepted === "yes" || state === "heard";
+    if (waits && waiting) return this.#reject(this.#timeout());
+
+    const accepted = this.#accepted === "no" && (state === undefined || state === "closed") ? "no" : "unknown";
+    const last = this.#lastError instanceof ConnectError ? `: ${this.#lastError.rawMessage}` : "";
+    const message = `no answer from the broker within ${timeoutMs} ms${last}`;
+    this.#reject(new BrokerUnavailableError(message, accepted, { queue, jobId, cause: this.#lastError }));
+  }
+
+  #timeout(): TimeoutError {
+    const { queue, jobId, timeoutMs } = this.#spec;
+    const cause = this.#lastError;
+    const { reason, state, attempt } = TimeoutError.from(cause) ?? {};
+    return new TimeoutError(jobId, timeoutMs, { queue, reason, state, attempt, cause });
+  }
+
+  async #abort(): Promise<void> {
+    const attempt = this.#attempt;
+    this.#reject(this.#spec.signal!.reason);
+    await this.#spec.onAbort?.();
+    attempt?.rpc.abort(cancelled());
+  }
+
+  #reject(error: unknown): void {
+    this.#over.abort();
+    this.#answer.reject(error);
+  }
+}
+
+/** Whether another try, perhaps with another broker, can help. */
+export function isTransient(error: ConnectError, reason = reasonOf(error)): boolean {
+  switch (reason) {
+    case "ENQUEUE_UNCONFIRMED":
+      return true;
+    case undefined:
+      return error.code === Code.Unavailable || isBroken(error);
+    default:
+      return error.code === Code.Unavailable;
+  }
+}
+
+/** The connection broke, as opposed to an answer: an interceptor's errors and a broker's are the caller's to see. */
+function isBroken(error: ConnectError): boolean {
+  if (error.isWireError) return false;
+  if (error.rawMessage.startsWith("protocol error:") || error.rawMessage.startsWith("http/2 stream closed"))
+    return true;
+  if (error.code !== Code.Aborted && error.code !== Code.Internal) return false;
+  return typeof (error.cause as NodeJS.ErrnoException | undefined)?.code === "string";
+}
+
+/** How long the broker says it waited. Milliseconds. */
+function waitedMs(error: ConnectError): number {
+  const { waited } = error.findDetails(WaitTimeoutSchema)[0] ?? {};
+  return waited === undefined ? 0 : durationMs(waited);
+}
+
+/** Code.Canceled makes Connect reset the stream with CANCEL; any other reason would look like a fault of ours. */
+export function cancelled(): ConnectError {
+  return new ConnectError("the call was given up", Code.Canceled);
+}
+
+/** At most eight digits and a unit, rounded up: `30000m`, `86400S`. */
+export function grpcTimeout(ms: number): string {
+  const units: [string, number][] = [
+    ["m", 1],
+    ["S", 1_000],
+    ["M", 60_000],
+    ["H", 3_600_000],
+  ];
+  const [unit, size] = units.find(([, size]) => ms / size < 99_999_999) ?? ["H", ms / 99_999_999];
+  return `${Math.ceil(ms / size)}${unit}`;
+}
+
+/** Resolves after `ms`, or as soon as the signal is aborted. */
+export function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer: Timer = clock.setTimer(resolve, ms);
+  signal.addEventListener("abort", () => resolve(), { once: true });
+  return promise.finally(() => timer.cancel());
+}

@@ -1,0 +1,97 @@
+/** The client: one connection, and the queues that are called over it. */
+import { type Client, createClient } from "@connectrpc/connect";
+import { BrokerService } from "../gen/queuecall/v1/broker_pb.js";
+import { systemClock } from "../protocol/clock.ts";
+import { defineQueue, type QueueDefinition } from "../protocol/define-queue.ts";
+import { QueuecallError } from "./errors.ts";
+import { processLogger } from "./logger.ts";
+import {
+  checkKnown,
+  checkMs,
+  checkQueue,
+  checkUrls,
+  jobSpec,
+  known,
+  type QueueClientOptions,
+  type RetryOptions,
+} from "./options.ts";
+import { type Queue, TypedQueue } from "./queue.ts";
+import { openGrpcLink } from "./transport/grpc.ts";
+import { bearer, Links } from "./transport/links.ts";
+
+/** A client of one broker, or of several that share a storage. */
+export interface QueueClient {
+  /**
+   * A queue by name, JSON (or bytes) in and out. The types are the program's word.
+   * @throws InvalidRequestError for a name that is not 1–128 characters of [A-Za-z0-9._/-]
+   */
+  queue<Request = unknown, Response = unknown>(name: string): Queue<Request, Response>;
+  /** A queue by its definition. */
+  queue<RequestIn, Request, ResponseIn, Response>(
+    definition: QueueDefinition<RequestIn, Request, ResponseIn, Response>,
+  ): Queue<RequestIn, Response>;
+  /** The broker's API as it is: no retries, no codecs; throws ConnectError. */
+  readonly broker: Client<typeof BrokerService>;
+  /** Ends all calls (code `CLIENT_CLOSED`; their jobs go on) and the connection. Safe to call again. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * Makes a client. It connects with its first call, reconnects by itself, and keeps the process alive only while a call
+ * is in progress.
+ * @throws TypeError for options that do not exist or cannot be
+ */
+export function createQueueClient(options: QueueClientOptions): QueueClient {
+  checkOptions(options);
+  const {
+    token,
+    tls,
+    interceptors = [],
+    defaults = {},
+    retry = {},
+    logger = processLogger,
+    clock = systemClock,
+  } = options;
+  const closing = new AbortController();
+  const links = new Links(checkUrls(options.url, tls !== undefined), options.openLink ?? openGrpcLink, {
+    tls,
+    interceptors: token === undefined ? interceptors : [bearer(token), ...interceptors],
+  });
+  const context = { links, clock, retry, closing: closing.signal, defaults, logger };
+
+  const close = async () => {
+    closing.abort(new QueuecallError("CLIENT_CLOSED", "the client is closed"));
+    await links.close();
+  };
+  const queue = (target: string | QueueDefinition<never, never, never, never>) => {
+    const definition = typeof target === "string" ? defineQueue<never, never>(target) : target;
+    checkQueue(definition?.name);
+    return new TypedQueue(context, definition);
+  };
+  return {
+    queue: queue as QueueClient["queue"],
+    broker: createClient(BrokerService, links.transport),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+function checkOptions(options: QueueClientOptions): void {
+  if (typeof options !== "object" || options === null) throw new TypeError("expected options: { url, … }");
+  checkKnown(options, known.client);
+  const { mode = "unary", defaults = {}, retry = {} } = options;
+  if (mode !== "unary" && mode !== "multiplex") throw new TypeError('mode: expected "unary" or "multiplex"');
+  if (retry !== false) checkRetry(retry);
+  checkKnown(defaults, known.defaults, "defaults.");
+  if (defaults.timeout !== undefined) checkMs("defaults.timeout", defaults.timeout);
+  // What an enqueue would complain of, once and early.
+  jobSpec("", "", { data: new Uint8Array(0), contentType: "", messageType: "" }, defaults);
+}
+
+function checkRetry(retry: RetryOptions): void {
+  checkKnown(retry, known.retry, "retry.");
+  for (const field of ["initial", "max"] as const) {
+    if (retry[field] !== undefined) checkMs(`retry.${field}`, retry[field]);
+  }
+}

@@ -1,0 +1,40 @@
+/** `queuecall/client`: enqueue jobs and wait for them. */
+export { BrokerService } from "../gen/queuecall/v1/broker_pb.js";
+export { WorkerService } from "../gen/queuecall/v1/worker_pb.js";
+export { PayloadError } from "../protocol/codec.ts";
+export { contentId } from "../protocol/content-id.ts";
+export {
+  defineQueue,
+  type MessageQueueDefinition,
+  type PlainQueueDefinition,
+  type QueueDefinition,
+} from "../protocol/define-queue.ts";
+export type { FieldViolation } from "../protocol/errors.ts";
+export { createQueueClient, type QueueClient } from "./client.ts";
+export type { Disposition, FailureKind, JobState, OnDuplicate } from "./enums.ts";
+export {
+  BrokerUnavailableError,
+  InvalidRequestError,
+  JobCancelledError,
+  JobExistsError,
+  JobFailedError,
+  JobNotFoundError,
+  OriginalError,
+  OverloadedError,
+  QueuecallError,
+  TimeoutError,
+} from "./errors.ts";
+export type { FailedAttempt, Job, JobFailure, JobStatus, Outcome, Progress } from "./job.ts";
+export type { Logger } from "./logger.ts";
+export type {
+  BackoffOptions,
+  CallOptions,
+  EnqueueAndWaitOptions,
+  EnqueueOptions,
+  JobOptions,
+  QueueClientOptions,
+  RetryOptions,
+  WaitOptions,
+} from "./options.ts";
+export type { EnqueueResult, Queue } from "./queue.ts";
+export type { TlsOptions } from "./transport/transport.ts";

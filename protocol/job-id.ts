@@ -1,0 +1,11 @@
+/** The id of a job that its caller did not name. */
+import type { Clock } from "./clock.ts";
+
+/** A UUIDv7 (RFC 9562): sorts by the time it was made. */
+export function generateJobId(clock: Clock): string {
+  const bytes = Buffer.from(clock.randomBytes(16));
+  bytes.writeUIntBE(Math.floor(clock.now()), 0, 6);
+  bytes[6] = 0x70 | (bytes[6]! & 0x0f);
+  bytes[8] = 0x80 | (bytes[8]! & 0x3f);
+  return bytes.toString("hex").replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}
