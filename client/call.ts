@@ -15,6 +15,7 @@ import { Code, ConnectError, type CallOptions as ConnectOptions } from "@connect
 import { WaitTimeoutSchema } from "../gen/queuecall/v1/broker_pb.js";
 import { reconnectMs } from "../protocol/backoff.ts";
 import type { Clock, Timer } from "../protocol/clock.ts";
+import { MAX_TIMER_MS } from "../protocol/limits.ts";
 import {
   BrokerUnavailableError,
   fromConnectError,
@@ -205,7 +206,8 @@ export function isTransient(error: ConnectError, reason = reasonOf(error)): bool
     case "ENQUEUE_UNCONFIRMED":
       return true;
     case undefined:
-      return error.code === Code.Unavailable || isBroken(error);
+      // An RPC deadline that fired before ours: cut short on the way.
+      return error.code === Code.Unavailable || error.code === Code.DeadlineExceeded || isBroken(error);
     default:
       return error.code === Code.Unavailable;
   }
@@ -231,16 +233,9 @@ export function cancelled(): ConnectError {
   return new ConnectError("the call was given up", Code.Canceled);
 }
 
-/** At most eight digits and a unit, rounded up: `30000m`, `86400S`. */
+/** In milliseconds up to eight digits, beyond in seconds. Never above what a timer holds, for servers exist that wrap it. */
 export function grpcTimeout(ms: number): string {
-  const units: [string, number][] = [
-    ["m", 1],
-    ["S", 1_000],
-    ["M", 60_000],
-    ["H", 3_600_000],
-  ];
-  const [unit, size] = units.find(([, size]) => ms / size < 99_999_999) ?? ["H", ms / 99_999_999];
-  return `${Math.ceil(ms / size)}${unit}`;
+  return ms < 1e8 ? `${Math.ceil(ms)}m` : `${Math.floor(Math.min(ms, MAX_TIMER_MS) / 1_000)}S`;
 }
 
 /** Resolves after `ms`, or as soon as the signal is aborted. */

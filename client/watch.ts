@@ -30,13 +30,14 @@ export async function* watchJob<Response>(
   const { signal, queue, jobId } = spec;
   const ended = AbortSignal.any([closing, ...(signal ? [signal] : [])]);
   let seen = -1;
-  let heardAt = clock.monotonic();
+  /** Since when no broker has spoken; undefined while one does. */
+  let lostAt: number | undefined = clock.monotonic();
   for (let failures = 0; ; failures++) {
     const link = links.current;
     let error: ConnectError;
     try {
       for await (const { job } of messages(context, link.broker, spec, ended)) {
-        heardAt = clock.monotonic();
+        lostAt = undefined;
         failures = 0;
         if (job === undefined || Number(job.version) <= seen) continue;
         seen = Number(job.version);
@@ -50,7 +51,8 @@ export async function* watchJob<Response>(
       error = thrown;
     }
     if (!isTransient(error) || retry === false) throw fromConnectError(error, spec);
-    if (clock.monotonic() - heardAt >= spec.timeoutMs) {
+    lostAt ??= clock.monotonic();
+    if (clock.monotonic() - lostAt >= spec.timeoutMs) {
       const message = `no word from the broker within ${spec.timeoutMs} ms: ${error.rawMessage}`;
       throw new BrokerUnavailableError(message, "unknown", { queue, jobId, cause: error });
     }

@@ -39,8 +39,8 @@ describe("plain payloads", () => {
   });
 
   it("names what JSON cannot carry", () => {
-    const circular: Record<string, unknown> = {};
-    circular["self"] = circular;
+    const circular: { self?: unknown } = {};
+    circular.self = circular;
     expect(() => plain.encode({ n: 1n })).toThrow(new TypeError(`${cannot} it contains a BigInt; send it as a string`));
     expect(() => plain.encode(circular)).toThrow(new TypeError(`${cannot} it refers to itself`));
     expect(() => plain.encode(() => 1)).toThrow(new TypeError(`${cannot} it is a function`));
