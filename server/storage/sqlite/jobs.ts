@@ -1,0 +1,90 @@
+/** The jobs of the file: records in and out, with everything that must go along with a change of one. */
+import type { DatabaseSync } from "node:sqlite";
+import type { Job, JobKey, JobSpec, JobStatus } from "../../job/job.ts";
+import { isForgotten, msOf, startBy, statusOf } from "../../job/lifecycle.ts";
+import type { JobRecord } from "../../job/record.ts";
+import type { Changed } from "../storage.ts";
+import { Memory } from "./memory.ts";
+import { type Kept, Rows } from "./rows.ts";
+
+export class Jobs {
+  readonly rows: Rows;
+  readonly memory: Memory;
+
+  constructor(db: DatabaseSync) {
+    this.rows = new Rows(db);
+    const { seq } = db.prepare("SELECT coalesce(max(seq), 0) AS seq FROM jobs").get() as { seq: number };
+    const counts = db
+      .prepare("SELECT queue, count(*) AS n FROM jobs INDEXED BY jobs_queued WHERE state = 'queued' GROUP BY queue")
+      .all() as { queue: string; n: number }[];
+    this.memory = new Memory(seq, new Map(counts.map(({ queue, n }) => [queue, n])));
+  }
+
+  /** The job, unless its time is over: then it is as good as absent, whether or not it is collected yet. */
+  find(key: JobKey, nowUs: number): Kept | undefined {
+    const kept = this.rows.find(key);
+    return kept && !isForgotten(kept.job, nowUs) ? kept : undefined;
+  }
+
+  /** The same, and a job that is forgotten goes now: its id is about to be taken. */
+  findOrCollect(key: JobKey, nowUs: number): Kept | undefined {
+    const kept = this.rows.find(key);
+    if (!kept || !isForgotten(kept.job, nowUs)) return kept;
+    this.remove(kept);
+    return undefined;
+  }
+
+  /** The job, if that token is its current one; also past the lease's end: decisions/0003. */
+  leased({ leaseToken, ...key }: JobKey & { leaseToken: string }, nowUs: number): Kept | undefined {
+    const kept = this.find(key, nowUs);
+    return kept?.job.state === "running" && kept.job.leaseToken === leaseToken ? kept : undefined;
+  }
+
+  add(job: JobRecord, spec: JobSpec): Kept {
+    this.memory.counted(undefined, job);
+    return this.rows.add(job, spec, spec.payload);
+  }
+
+  /** Keeps the job's new record. */
+  change(kept: Kept, job: JobRecord): Kept {
+    if (job === kept.job) return kept;
+    const after = { id: kept.id, job };
+    this.rows.save(after);
+    this.memory.counted(kept.job, job);
+    return after;
+  }
+
+  remove(kept: Kept): void {
+    this.rows.remove(kept);
+    this.memory.counted(kept.job, undefined);
+  }
+
+  status(kept: Kept): JobStatus {
+    const status = statusOf(kept.job);
+    if (kept.job.state === "succeeded") status.outcome = { kind: "result", payload: this.rows.result(kept)! };
+    return status;
+  }
+
+  whole(kept: Kept): Job {
+    const { maxAttempts, priority, createTime, startTime, endTime, expireTime } = kept.job;
+    const progress = this.rows.progress(kept);
+    return {
+      ...this.status(kept),
+      ...this.rows.envelope(kept),
+      maxAttempts,
+      priority,
+      createTime,
+      ...(startTime > 0 && { startTime }),
+      ...(endTime > 0 && { endTime }),
+      ...(expireTime > 0 && { expireTime }),
+      ...(progress && { progress }),
+    };
+  }
+
+  /** The file has one broker, so there is never another one to tell or to wake. */
+  changed(kept: Kept, nowUs: number): Changed {
+    const due = [kept.job.dueTime, startBy(kept.job)].filter((time) => time > 0);
+    const tick = due.length > 0 && { tickInMs: Math.max(1, Math.min(...due) - msOf(nowUs)) };
+    return { status: this.status(kept), tell: [], wake: [], ...tick };
+  }
+}

@@ -1,0 +1,353 @@
+/**
+ * The storage contract on SQLite: `memory:` and `sqlite:PATH`. Each verb loads a
+ * record, asks server/job/lifecycle.ts what becomes of it, and saves it. One
+ * process owns the file, so there is no other broker to wake, tell or hint.
+ *
+ * After a failed fsync nothing that the file says can be trusted. The storage
+ * then takes no further call, `ready` is false for good, and the process must
+ * exit: `StorageOptions.fatal` says so to whoever started it.
+ */
+import type { DatabaseSync } from "node:sqlite";
+import type { Job, JobKey, JobSpec } from "../../job/job.ts";
+import * as lifecycle from "../../job/lifecycle.ts";
+import type {
+  CancelAnswer,
+  Changed,
+  Claim,
+  ClaimAnswer,
+  Enqueue,
+  EnqueueAnswer,
+  Extend,
+  ExtendAnswer,
+  InspectedJob,
+  Inspection,
+  Listen,
+  ProgressAnswer,
+  ReportProgress,
+  RetryAnswer,
+  Settle,
+  SettleAnswer,
+  Storage,
+  StorageInfo,
+  StorageOptions,
+  Tick,
+  TickAnswer,
+} from "../storage.ts";
+import { StorageUnavailable } from "../storage.ts";
+import { Claims } from "./claims.ts";
+import { GroupCommit, type Transactions } from "./group-commit.ts";
+import { hex } from "./hex.ts";
+import { Jobs } from "./jobs.ts";
+import { type Opened, openDatabase } from "./open-file.ts";
+import { Queues } from "./queues.ts";
+import { type IndexName, indexes, type Kept } from "./rows.ts";
+import { isFull } from "./sqlite-error.ts";
+import { TimeDriven } from "./time-driven.ts";
+
+/**
+ * @param url `memory:`, `sqlite:PATH`, `sqlite:PATH?synchronous=normal`, `sqlite:PATH?max_bytes=N`
+ * @throws StorageRefused (rejects) the file cannot be used as it is; it is left as it was
+ */
+export async function openSqlite(url: string, options: StorageOptions): Promise<Storage> {
+  return new SqliteStorage(openDatabase(url, options), options);
+}
+
+class SqliteStorage implements Storage {
+  readonly info: StorageInfo;
+  readonly #options: StorageOptions;
+  readonly #db: DatabaseSync;
+  readonly #jobs: Jobs;
+  readonly #queues: Queues;
+  readonly #timeDriven: TimeDriven;
+  readonly #claims: Claims;
+  readonly #commits: GroupCommit;
+  readonly #listeners = new Set<(ready: boolean) => void>();
+  readonly #hasRoom: () => boolean;
+  #ready = true;
+  #nowUs = 0;
+
+  constructor({ db, url, durability, maxBytes }: Opened, options: StorageOptions) {
+    this.#options = options;
+    this.#db = db;
+    this.#jobs = new Jobs(db);
+    this.#queues = new Queues(db);
+    this.#timeDriven = new TimeDriven(this.#jobs, this.#queues);
+    this.#claims = new Claims(this.#jobs, options.brokerId);
+    this.#commits = new GroupCommit(this.#transactions(), options.clock, (error) => this.#fail(error));
+    this.#hasRoom = roomOf(db, maxBytes);
+    const { version } = db.prepare("SELECT sqlite_version() AS version").get() as { version: string };
+    this.info = { kind: "sqlite", url, durability, version: `SQLite ${version}` };
+  }
+
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  onReady(listener: (ready: boolean) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  async enqueue(request: Enqueue): Promise<EnqueueAnswer> {
+    try {
+      return await this.#commits.submit(() => this.#enqueue(request, this.#now()));
+    } catch (error) {
+      if (error instanceof StorageUnavailable && isFull(error.cause)) return { kind: "full" };
+      throw error;
+    }
+  }
+
+  claim(request: Claim): Promise<ClaimAnswer> {
+    return this.#commits.submit(() => {
+      const now = this.#now();
+      const changed = this.#timeDriven.run(request.queue, request.jitter, request.graceMs, now);
+      return { jobs: this.#claims.claim(request, now), changed };
+    });
+  }
+
+  extend({ queue, items, mode, lane, leaseMs }: Extend): Promise<ExtendAnswer[]> {
+    return this.#commits.submit(() => {
+      const now = this.#now();
+      return items.map(({ jobId, leaseToken }): ExtendAnswer => {
+        const kept = this.#jobs.leased({ queue, jobId, leaseToken: hex(leaseToken) }, now);
+        const owner = `${this.#options.brokerId}.${lane}`;
+        if (!kept || (mode === "shorten" && kept.job.owner !== owner)) return { kind: "lost" };
+        const { job } = kept;
+        if (mode === "shorten") this.#jobs.change(kept, lifecycle.shorten(job, leaseMs, now));
+        else this.#jobs.change(kept, lifecycle.extend(job, mode === "adopt" ? owner : job.owner, leaseMs, now));
+        const previousOwner = mode === "adopt" ? job.owner : "";
+        return { kind: "ok", cancelRequested: job.cancelRequested, previousOwner };
+      });
+    });
+  }
+
+  settle(request: Settle): Promise<SettleAnswer> {
+    return this.#commits.submit(() => {
+      const now = this.#now();
+      const leaseToken = hex(request.leaseToken);
+      const leased = this.#jobs.leased({ ...request, leaseToken }, now);
+      if (leased) return { kind: "settled", ...this.#jobs.changed(this.#settle(leased, request, now), now) };
+      const kept = this.#jobs.find(request, now);
+      if (kept?.job.settledToken !== leaseToken) return { kind: "lost" };
+      return { kind: "duplicate", ...this.#jobs.changed(kept, now) };
+    });
+  }
+
+  progress({ progress, leaseToken, ...key }: ReportProgress): Promise<ProgressAnswer> {
+    return this.#commits.submit(() => {
+      const kept = this.#jobs.leased({ ...key, leaseToken: hex(leaseToken) }, this.#now());
+      if (!kept) return { kind: "lost" };
+      this.#jobs.rows.setProgress(kept, progress);
+      const status = this.#jobs.status(this.#jobs.change(kept, lifecycle.reportProgress(kept.job)));
+      return { kind: "ok", status, cancelRequested: status.cancelRequested, tell: [] };
+    });
+  }
+
+  cancel(key: JobKey): Promise<CancelAnswer> {
+    return this.#commits.submit(() => {
+      const now = this.#now();
+      const kept = this.#jobs.find(key, now);
+      if (!kept) return { kind: "not_found" };
+      const after = this.#jobs.change(kept, lifecycle.cancel(kept.job, now));
+      const { owner, leaseToken } = after.job;
+      return { kind: "ok", owner, leaseToken: Buffer.from(leaseToken, "hex"), ...this.#jobs.changed(after, now) };
+    });
+  }
+
+  retry(key: JobKey, _request: { hungryHere: boolean }): Promise<RetryAnswer> {
+    return this.#commits.submit(() => {
+      const now = this.#now();
+      const kept = this.#jobs.find(key, now);
+      if (!kept) return { kind: "not_found" };
+      if (kept.job.state === "succeeded") return { kind: "succeeded" };
+      const ended = kept.job.state === "failed" || kept.job.state === "cancelled";
+      if (!ended) return { kind: "ok", ...this.#jobs.changed(kept, now) };
+      this.#jobs.rows.dropTraces(kept);
+      const again = this.#jobs.change(kept, lifecycle.retry(kept.job, this.#jobs.memory.nextSeq(), now));
+      return { kind: "ok", ...this.#jobs.changed(again, now) };
+    });
+  }
+
+  setResultTtl(key: JobKey, resultTtlMs: number): Promise<Changed | undefined> {
+    return this.#commits.submit(() => {
+      const now = this.#now();
+      const kept = this.#jobs.find(key, now);
+      if (!kept) return undefined;
+      const after = this.#jobs.change(kept, lifecycle.setResultTtl(kept.job, resultTtlMs, now));
+      return this.#jobs.changed(after, now);
+    });
+  }
+
+  read(key: JobKey, listen?: Listen): Promise<Job | undefined> {
+    return this.#commits.submit(() => {
+      const kept = this.#jobs.find(key, this.#now());
+      return kept && this.#jobs.whole(this.#listen(kept, listen));
+    });
+  }
+
+  readMany(keys: readonly JobKey[]) {
+    return this.#commits.submit(() => {
+      const now = this.#now();
+      return keys.map((key) => {
+        const kept = this.#jobs.find(key, now);
+        return kept && this.#jobs.status(kept);
+      });
+    });
+  }
+
+  tick({ queue, jitter, graceMs }: Tick): Promise<TickAnswer> {
+    return this.#commits.submit(() => {
+      const now = this.#now();
+      const changed = this.#timeDriven.run(queue, jitter, graceMs, now);
+      this.#queues.forgetIfEmpty(queue);
+      return { changed, queued: this.#jobs.memory.queued(queue), ...this.#timeDriven.next(queue, now) };
+    });
+  }
+
+  queues(cursor?: string): Promise<{ queues: string[]; next?: string }> {
+    return this.#commits.submit(() => this.#queues.page(cursor));
+  }
+
+  hint(): void {}
+
+  onHint(): () => void {
+    return () => {};
+  }
+
+  inspect(queue: string): Promise<Inspection> {
+    return this.#commits.submit(() => {
+      const jobs = this.#jobs.rows.all(queue).map((kept) => this.#inspected(kept));
+      const names = Object.keys(indexes) as IndexName[];
+      const entries = names.map((name) => [name, this.#jobs.rows.entries(name, queue)]);
+      return { jobs, indexes: Object.fromEntries(entries) as Inspection["indexes"] };
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#commits.close();
+    this.#becomeUnready();
+    if (this.#db.isOpen) this.#db.close();
+  }
+
+  // ── the larger verbs ───────────────────────────────────────────────────────
+
+  #enqueue({ spec, requestId, listen }: Enqueue, now: number): EnqueueAnswer {
+    const kept = this.#jobs.findOrCollect(spec, now);
+    const request = { id: hex(requestId), digest: hex(spec.digest) };
+    const question = { ...spec, requestId: request.id, digest: request.digest };
+    const decision = lifecycle.decideEnqueue(kept?.job, question, now);
+    const tell: string[] = [];
+    switch (decision.kind) {
+      case "create": {
+        if (!this.#hasRoom()) return { kind: "full" };
+        const made = this.#listen(this.#create(spec, request, kept, now), listen);
+        const status = this.#jobs.status(made);
+        return { kind: "accepted", disposition: "created", payloadMismatch: false, status, wake: [], tell };
+      }
+      case "answer": {
+        const { disposition, payloadMismatch, rememberRequest } = decision;
+        const joined = rememberRequest
+          ? this.#jobs.change(kept!, lifecycle.rememberJoin(kept!.job, request.id))
+          : kept!;
+        const status = this.#jobs.status(this.#listen(joined, listen));
+        return { kind: "accepted", disposition, payloadMismatch, status, wake: [], tell };
+      }
+      default:
+        return { kind: decision.kind, status: this.#jobs.status(kept!) };
+    }
+  }
+
+  #create(spec: JobSpec, request: { id: string; digest: string }, previous: Kept | undefined, now: number): Kept {
+    this.#queues.add(spec.queue);
+    const seq = this.#jobs.memory.nextSeq();
+    const job = lifecycle.create(spec, request.id, request.digest, seq, now, previous?.job);
+    if (!previous) return this.#jobs.add(job, spec);
+    this.#jobs.rows.dropTraces(previous);
+    this.#jobs.rows.changeSpec(previous, spec, spec.payload);
+    return this.#jobs.change(previous, job);
+  }
+
+  #settle(kept: Kept, { outcome, jitter }: Settle, now: number): Kept {
+    const { job } = kept;
+    switch (outcome.kind) {
+      case "completed":
+        this.#jobs.rows.setResult(kept, outcome.payload);
+        this.#jobs.rows.dropPayload(kept);
+        return this.#jobs.change(kept, lifecycle.complete(job, now));
+      case "failed":
+        return this.#jobs.change(kept, lifecycle.fail(job, { ...outcome, kind: outcome.failureKind, jitter }, now));
+      case "released":
+        return this.#jobs.change(kept, lifecycle.release(job, now));
+      case "cancelled":
+        return this.#jobs.change(kept, lifecycle.stop(job, now));
+      case "undelivered":
+        return this.#jobs.change(kept, lifecycle.undelivered(job, outcome.sent, now));
+    }
+  }
+
+  // ── what they share ────────────────────────────────────────────────────────
+
+  #listen(kept: Kept, listen: Listen | undefined): Kept {
+    if (!listen || kept.job[listen].includes(this.#options.brokerId)) return kept;
+    const listeners = lifecycle.listen(kept.job[listen], this.#options.brokerId);
+    return this.#jobs.change(kept, { ...kept.job, [listen]: listeners });
+  }
+
+  #inspected(kept: Kept): InspectedJob {
+    const { rows } = this.#jobs;
+    const [payload, result, progress] = [rows.payload(kept), rows.result(kept), rows.progress(kept)];
+    return {
+      record: kept.job,
+      ...rows.envelope(kept),
+      ...(payload && { payload }),
+      ...(result && { result }),
+      ...(progress && { progress }),
+    };
+  }
+
+  /** The broker's clock in whole microseconds, made never to go back. */
+  #now(): number {
+    this.#nowUs = Math.max(this.#nowUs, Math.floor(this.#options.clock.now() * 1000));
+    return this.#nowUs;
+  }
+
+  #fail(error: Error): void {
+    this.#options.warn(
+      `storage ${this.info.url}: ${error.message}; what is on disk is unknown, so the process must exit`,
+    );
+    this.#becomeUnready();
+    this.#options.fatal?.(error);
+  }
+
+  #transactions(): Transactions {
+    const [begin, commit, rollback] = ["BEGIN", "COMMIT", "ROLLBACK"].map((sql) => this.#db.prepare(sql));
+    return {
+      begin: () => void begin!.run(),
+      commit: () => {
+        commit!.run();
+        this.#jobs.memory.committed();
+      },
+      rollback: () => {
+        // After some errors SQLite has rolled back already.
+        if (this.#db.isTransaction) rollback!.run();
+        this.#jobs.memory.rolledBack();
+      },
+    };
+  }
+
+  #becomeUnready(): void {
+    if (!this.#ready) return;
+    this.#ready = false;
+    for (const listener of this.#listeners) listener(false);
+  }
+}
+
+/** Whether the file may take another job. Asked of SQLite only where there is a bound. */
+function roomOf(db: DatabaseSync, maxBytes: number): () => boolean {
+  if (maxBytes === Number.POSITIVE_INFINITY) return () => true;
+  const used = db.prepare(
+    `SELECT (page_count - freelist_count) * page_size AS bytes
+     FROM pragma_page_count(), pragma_freelist_count(), pragma_page_size()`,
+  );
+  return () => (used.get() as { bytes: number }).bytes < maxBytes;
+}
