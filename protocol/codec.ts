@@ -60,7 +60,8 @@ const plain: PayloadCodec<unknown, unknown> = {
     const { data, contentType } = payload;
     if (isJson(contentType)) return data.length === 0 ? undefined : readAs("JSON", payload, () => parseJson(data));
     // Zero bytes of a named type are an empty value of it; without a name they are no value at all.
-    return data.length === 0 && contentType === "" ? undefined : data;
+    if (data.length === 0 && contentType === "") return undefined;
+    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   },
 };
 

@@ -14,12 +14,17 @@ import {
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { LinkState, TlsOptions } from "./transport.ts";
 
-/** A broker that has not spoken HTTP/2 this long after the connection was begun is taken as unreachable. */
-const HANDSHAKE_MS = 5_000;
-/** While calls are open, silence of this length is ended by a ping. */
-const PING_INTERVAL_MS = 15_000;
-/** A ping without an answer for this long ends the connection. */
-const PING_TIMEOUT_MS = 10_000;
+/** Milliseconds. Another set is for tests. */
+export interface ConnectionTiming {
+  /** A broker that has not spoken HTTP/2 this long after the connection was begun is taken as unreachable. */
+  handshakeMs: number;
+  /** While calls are open, silence of this length is ended by a ping. */
+  pingIntervalMs: number;
+  /** A ping without an answer for this long ends the connection. */
+  pingTimeoutMs: number;
+}
+
+const defaultTiming: ConnectionTiming = { handshakeMs: 5_000, pingIntervalMs: 15_000, pingTimeoutMs: 10_000 };
 /** Room for results: 1 MiB a call, 16 MiB in all. The HTTP/2 default of 64 KiB costs a round trip each. */
 const STREAM_WINDOW_BYTES = 1024 * 1024;
 const SESSION_WINDOW_BYTES = 16 * 1024 * 1024;
@@ -41,14 +46,16 @@ function notSent(authority: string, cause: unknown): ConnectError {
 export class Connection {
   readonly authority: string;
   readonly #tls: TlsOptions;
+  readonly #timing: ConnectionTiming;
   #session: Session | undefined;
   /** All that have not ended: the one above, and those that a GOAWAY closed while calls were still being answered. */
   readonly #sessions = new Set<Session>();
   #closed = false;
 
-  constructor(url: string, tls: TlsOptions = {}) {
+  constructor(url: string, tls: TlsOptions = {}, timing = defaultTiming) {
     this.authority = new URL(url).origin;
     this.#tls = tls;
+    this.#timing = timing;
   }
 
   get state(): LinkState {
@@ -92,7 +99,7 @@ export class Connection {
   }
 
   #open(): Session {
-    const session = new Session(this.authority, this.#tls);
+    const session = new Session(this.authority, this.#tls, this.#timing);
     this.#sessions.add(session);
     session.ended.then(() => this.#sessions.delete(session));
     return session;
@@ -106,24 +113,28 @@ class Session {
   connected = false;
   heard = false;
   readonly #session: ClientHttp2Session;
+  readonly #timing: ConnectionTiming;
   readonly #handshake: NodeJS.Timeout;
   #calls = 0;
   #aliveAt = performance.now();
   #ping: NodeJS.Timeout | undefined;
 
-  constructor(authority: string, tls: TlsOptions) {
+  constructor(authority: string, tls: TlsOptions, timing: ConnectionTiming) {
+    this.#timing = timing;
     const session = connect(authority, {
       ...(tls as object),
       maxSessionMemory: SESSION_MEMORY,
       settings: { initialWindowSize: STREAM_WINDOW_BYTES, enablePush: false },
     });
     this.#session = session;
-    this.#handshake = setTimeout(() => this.#destroy("the broker does not answer"), HANDSHAKE_MS).unref();
+    this.#handshake = setTimeout(() => this.#destroy("the broker does not answer"), timing.handshakeMs).unref();
     const { promise: opened, resolve: open, reject: fail } = Promise.withResolvers<void>();
     const { promise: ended, resolve: end } = Promise.withResolvers<void>();
     this.opened = opened;
     this.ended = ended;
     session.once("connect", () => {
+      // Node says so of a session that was destroyed meanwhile, too.
+      if (session.destroyed) return;
       this.connected = true;
       session.setLocalWindowSize(SESSION_WINDOW_BYTES);
       // The calls that waited for the connection hold it from here on.
@@ -197,13 +208,14 @@ class Session {
 
   /** Pings whenever nothing was heard for an interval: at once after an idle time, for the link may have died in it. */
   #watch(): void {
-    const silence = performance.now() - this.#aliveAt;
-    if (silence < PING_INTERVAL_MS) {
-      this.#ping = setTimeout(() => this.#watch(), PING_INTERVAL_MS - silence).unref();
+    const { pingIntervalMs, pingTimeoutMs } = this.#timing;
+    const left = pingIntervalMs - (performance.now() - this.#aliveAt);
+    if (left > 0) {
+      this.#ping = setTimeout(() => this.#watch(), left).unref();
       return;
     }
     if (this.#session.destroyed) return;
-    this.#ping = setTimeout(() => this.#destroy("the broker is silent"), PING_TIMEOUT_MS).unref();
+    this.#ping = setTimeout(() => this.#destroy("the broker is silent"), pingTimeoutMs).unref();
     this.#session.ping((error) => {
       clearTimeout(this.#ping);
       if (error !== null) return;

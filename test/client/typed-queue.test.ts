@@ -29,7 +29,10 @@ function answer(data: Uint8Array, contentType = "", messageType = "") {
   const outcome = { case: "result" as const, value: { data, contentType, messageType } };
   broker.on("enqueueAndWait", () => ({ job: { jobId: "j", state: JobState.SUCCEEDED, outcome } }));
 }
-const sent = () => broker.requests("enqueueAndWait")[0]!.message.spec!.payload!;
+function sent() {
+  const { data, contentType, messageType } = broker.requests("enqueueAndWait")[0]!.message.spec!.payload!;
+  return { data: new Uint8Array(data), contentType, messageType };
+}
 
 describe("types", () => {
   it("are those of the type arguments for JSON", () => {
