@@ -11,9 +11,10 @@ import type { Payload, ProgressSchema } from "../gen/queuecall/v1/job_pb.js";
 import type { Delivery } from "../gen/queuecall/v1/worker_pb.js";
 import { type ProgressReport, ProgressReportSchema } from "../gen/queuecall/v1/worker_pb.js";
 import type { Clock, Timer } from "../protocol/clock.ts";
+import { Code } from "../protocol/errors.ts";
 import { MAX_PROGRESS_DETAILS_BYTES, MAX_PROGRESS_MESSAGE_BYTES, PROGRESS_INTERVAL_MS } from "../protocol/limits.ts";
 import { AttemptStoppedError, type StopReason } from "./errors.ts";
-import { cancelled, clip, completed, failed, type Outcome, released } from "./outcome.ts";
+import { cancelled, clip, completed, failed, failure, type Outcome, released } from "./outcome.ts";
 
 /** What a handler knows of its job. */
 export interface JobContext {
@@ -109,6 +110,19 @@ export class Attempt {
     this.#controller.abort(new AttemptStoppedError(why, message));
   }
 
+  /** What to settle once a handler gave up because it was asked to. The broker knows best: where the lease is gone it says so. */
+  stopped(): Outcome {
+    if (this.#why === "cancel-requested") return cancelled;
+    if (this.#why === "run-timeout")
+      return failure(Code.DEADLINE_EXCEEDED, "the attempt ran longer than the job's run timeout", true);
+    return released;
+  }
+
+  /** The handler runs or will, and nothing has told it that the lease may be gone. */
+  get trusting(): boolean {
+    return (this.phase === "waiting" || this.phase === "running") && this.#why !== "lease-lost";
+  }
+
   /** Nothing follows: answered, or lost. Idempotent. */
   end(): void {
     this.phase = "over";
@@ -123,7 +137,7 @@ export class Attempt {
       const payload = await this.#task?.(this.delivery.payload, this.#context());
       return this.#outcome(() => completed(payload));
     } catch (error) {
-      return this.#outcome(() => this.#rejection(error));
+      return this.#outcome(() => (this.#why ? this.stopped() : failed(error)));
     } finally {
       this.#reporting?.cancel();
     }
@@ -132,12 +146,6 @@ export class Attempt {
   #outcome(own: () => Outcome): Outcome | undefined {
     if (this.phase !== "running") return undefined;
     return this.#released ? released : own();
-  }
-
-  #rejection(error: unknown): Outcome {
-    if (this.#why === "cancel-requested") return cancelled;
-    if (this.#why === "worker-stopping") return released;
-    return failed(error);
   }
 
   #context(): JobContext {

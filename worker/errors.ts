@@ -33,8 +33,8 @@ export class RetryableError extends Error {
 /**
  * Why an attempt should stop:
  * - `cancel-requested`: a caller cancelled the job. Rejecting ends it CANCELLED, a result still wins.
- * - `lease-lost`: the job is not this worker's any more. Whatever the handler returns is dropped.
- * - `run-timeout`: the attempt ran longer than the job's run_timeout. Dropped too.
+ * - `lease-lost`: the job is not this worker's any more, or the broker was silent for so long that it may not be. A result is most likely dropped.
+ * - `run-timeout`: the attempt ran longer than the job's run_timeout. A result is most likely dropped, too.
  * - `worker-stopping`: the drain took too long. The job is handed back unless the handler completes at once.
  */
 export type StopReason = "cancel-requested" | "lease-lost" | "run-timeout" | "worker-stopping";

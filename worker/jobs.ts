@@ -4,8 +4,9 @@ import type { Clock } from "../protocol/clock.ts";
 import { plainCodec } from "../protocol/codec.ts";
 import { Code } from "../protocol/errors.ts";
 import { Attempt, type AttemptHost, type Task, tokenText } from "./attempt.ts";
+import type { StopReason } from "./errors.ts";
 import type { Logger } from "./logger.ts";
-import { cancelled, failure, type Outcome, released } from "./outcome.ts";
+import { failure, type Outcome, released } from "./outcome.ts";
 import { Slots } from "./slots.ts";
 
 /** Tokens of ended attempts that are remembered, so that no delivery is ever run twice. */
@@ -41,7 +42,7 @@ export class Jobs {
       clock: host.clock,
       encode: (details) => ({ $typeName: "queuecall.v1.Payload", ...plainCodec().encode(details) }),
       report: (attempt, report) => host.report(attempt, report),
-      timedOut: (attempt) => this.#timedOut(attempt),
+      timedOut: (attempt) => this.#stop(attempt, "run-timeout", "the attempt ran longer than the job's run timeout"),
     };
   }
 
@@ -83,23 +84,23 @@ export class Jobs {
   cancel(leaseToken: Uint8Array): void {
     const attempt = this.#attempts.get(tokenText(leaseToken));
     if (!attempt || attempt.cancelRequested) return;
-    attempt.stop("cancel-requested", "the job's cancellation was requested");
-    if (this.#slots.remove(attempt)) this.#host.settle(attempt, cancelled);
+    this.#stop(attempt, "cancel-requested", "the job's cancellation was requested");
   }
 
+  /** The broker gave the job to somebody else. What is being settled is left alone: its own answer is the last word. */
   lost({ leaseToken, reason }: Lost): void {
     const attempt = this.#attempts.get(tokenText(leaseToken));
-    if (attempt) this.leaseLost(attempt, reason || "the broker said so");
+    if (!attempt || attempt.phase === "settling") return;
+    this.#log(attempt, `the lease is lost: ${reason || "the broker said so"}`);
+    this.#slots.remove(attempt);
+    attempt.stop("lease-lost", "the job is not this worker's any more");
+    this.over(attempt);
   }
 
-  /** What is being settled is left alone: the answer says whether the lease still held. */
-  leaseLost(attempt: Attempt, reason: string): void {
-    if (attempt.phase === "settling") return;
-    const { queue, jobId, attempt: number } = attempt.delivery;
-    this.#host.logger.warn({ queue, jobId, attempt: number }, `the lease is lost: ${reason}`);
-    this.#slots.remove(attempt);
-    attempt.stop("lease-lost", `the lease is lost: ${reason}`);
-    this.over(attempt);
+  /** Nothing proved the lease for too long. It may still hold, so the attempt is stopped, and settled all the same: only the broker knows. */
+  doubt(attempt: Attempt): void {
+    this.#log(attempt, "no sign of life from the broker: the lease is taken for lost");
+    this.#stop(attempt, "lease-lost", "the broker has not answered for nine tenths of the lease");
   }
 
   /** The broker's last word was heard, or will never be. */
@@ -142,11 +143,13 @@ export class Jobs {
     this.#host.changed();
   }
 
-  /** The broker ends the attempt by its own clock: nothing is settled. */
-  #timedOut(attempt: Attempt): void {
-    if (attempt.phase === "settling") return;
-    this.#slots.remove(attempt);
-    attempt.stop("run-timeout", "the attempt ran longer than the job's run timeout");
-    this.over(attempt);
+  /** Asks the handler to stop. What has not started is settled as if it had stopped at once. */
+  #stop(attempt: Attempt, why: StopReason, message: string): void {
+    attempt.stop(why, message);
+    if (this.#slots.remove(attempt)) this.#host.settle(attempt, attempt.stopped());
+  }
+
+  #log({ delivery: { queue, jobId, attempt } }: Attempt, message: string): void {
+    this.#host.logger.warn({ queue, jobId, attempt }, message);
   }
 }

@@ -69,7 +69,7 @@ export class LeaseKeeper {
   watch(): void {
     if (this.#expiry) return;
     let first = Number.POSITIVE_INFINITY;
-    for (const attempt of this.#host.held()) first = Math.min(first, attempt.confirmedAt);
+    for (const attempt of this.#host.held()) if (attempt.trusting) first = Math.min(first, attempt.confirmedAt);
     const at = first + this.#leaseMs * 0.9;
     if (!Number.isFinite(at)) return;
     this.#expiry = this.#host.clock.setTimer(() => this.#expire(), at - this.#host.clock.monotonic(), { unref: true });
@@ -79,7 +79,7 @@ export class LeaseKeeper {
     this.#expiry = undefined;
     const now = this.#host.clock.monotonic();
     for (const attempt of this.#host.held()) {
-      if (now - attempt.confirmedAt >= this.#leaseMs * 0.9) this.#host.expired(attempt);
+      if (attempt.trusting && now - attempt.confirmedAt >= this.#leaseMs * 0.9) this.#host.expired(attempt);
     }
     this.watch();
   }

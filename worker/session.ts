@@ -15,7 +15,7 @@ import {
   RenewalSchema,
 } from "../gen/queuecall/v1/worker_pb.js";
 import type { Clock } from "../protocol/clock.ts";
-import { PROTOCOL_VERSION } from "../protocol/limits.ts";
+import { MAX_WINDOW, PROTOCOL_VERSION } from "../protocol/limits.ts";
 import type { Attempt } from "./attempt.ts";
 import { Connection } from "./connection.ts";
 import { DrainPatience } from "./drain.ts";
@@ -105,7 +105,7 @@ export class Session {
       clock,
       held: () => jobs.held,
       renew: (attempts) => this.#renew(attempts),
-      expired: (attempt) => jobs.leaseLost(attempt, "no sign of life from the broker for nine tenths of the lease"),
+      expired: (attempt) => jobs.doubt(attempt),
     });
   }
 
@@ -187,7 +187,8 @@ export class Session {
       sessionId,
       subscriptions: this.#parts.routes.subscriptions,
       window: this.#announced,
-      held: this.#jobs.held.map((attempt) => attempt.ref),
+      // More than the protocol takes can only be left over from several brokers; those run out.
+      held: this.#jobs.held.slice(0, MAX_WINDOW).map((attempt) => attempt.ref),
       clientInfo: CLIENT_INFO,
       labels,
     });

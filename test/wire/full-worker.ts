@@ -59,6 +59,13 @@ export class FullWorker extends EventEmitter {
     this.#say({ window });
   }
 
+  /** A round trip: all that was said before has arrived. */
+  async ping(): Promise<void> {
+    const answered = this.#frame((frame) => frame.pong !== null);
+    this.#say({ ping: { nonce: "2" } });
+    await answered;
+  }
+
   /** Breaks the connection, as networks do. */
   cut(): void {
     this.#stream.cancel();

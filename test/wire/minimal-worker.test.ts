@@ -52,6 +52,8 @@ test("the stream breaks while a job runs: its result is accepted on the next str
   );
   const answer = rig.caller.call("EnqueueAndWait", job("a"));
   await running;
+  // A round trip later the receipt has arrived, too.
+  expect(await rig.caller.call("GetJob", { queue: "q", job_id: "a" })).toMatchObject({ state: "JOB_STATE_RUNNING" });
   worker.cut();
   finish(Buffer.from("kept"));
   expect(String((await answer).result?.data)).toBe("kept");

@@ -25,7 +25,7 @@ test("a short job is never renewed", async () => {
   expect(rig.stream.renewed).toEqual([]);
 });
 
-test("without proof for nine tenths of the lease the handler is aborted, and nothing is settled", async () => {
+test("without proof for nine tenths of the lease the handler is aborted; it hands back, and the broker decides", async () => {
   const { runs, handler } = manual();
   const rig = await online(handler);
   rig.stream.deliver(delivery("a"));
@@ -35,7 +35,18 @@ test("without proof for nine tenths of the lease the handler is aborted, and not
   expect(why(runs[0]?.signal)).toBe("lease-lost");
   runs[0]?.reject(new Error("stopped"));
   await rig.turn();
-  expect(rig.stream.settlements).toEqual([]);
+  expect(rig.stream.settlements.map(({ outcome }) => outcome.case)).toEqual(["released"]);
+});
+
+test("an outcome that waits for its answer longer than a lease is nobody's loss", async () => {
+  const rig = await online(() => 1);
+  rig.stream.deliver(delivery("a"));
+  await rig.turn();
+  rig.stream.finish(14);
+  await rig.clock.advance(2 * LEASE_MS);
+  rig.stream.welcome();
+  await rig.turn();
+  expect(rig.stream.settled("a")?.outcome.case).toBe("completed");
 });
 
 test("a pong proves the renewals sent before its ping, from before their sending", async () => {
@@ -80,7 +91,7 @@ test("a handler that ignores the loss takes room: the window shrinks until it en
   expect(rig.stream.windows).toEqual([1, 2]);
 });
 
-test("run_timeout aborts; the broker ends the attempt by its own clock", async () => {
+test("run_timeout aborts; what the handler says then is settled, and the broker's clock decides", async () => {
   const { runs, handler } = manual();
   const rig = await online(handler);
   rig.stream.deliver(delivery("a", { runTimeoutLeft: durationFromMs(2_000) }));
@@ -90,7 +101,7 @@ test("run_timeout aborts; the broker ends the attempt by its own clock", async (
   expect(why(runs[0]?.signal)).toBe("run-timeout");
   runs[0]?.reject(runs[0].signal.reason);
   await rig.turn();
-  expect(rig.stream.settlements).toEqual([]);
+  expect(rig.stream.settlements).toMatchObject([{ outcome: { case: "failed", value: { status: { code: 4 } } } }]);
 });
 
 test("run_timeout counts from the delivery: a job that waited too long for a slot is not started", async () => {
@@ -98,6 +109,7 @@ test("run_timeout counts from the delivery: a job that waited too long for a slo
   const rig = await online(handler, { window: 2 });
   rig.stream.deliver(delivery("a"), delivery("b", { runTimeoutLeft: durationFromMs(1_000) }));
   await rig.clock.advance(1_000);
+  expect(rig.stream.settled("b")?.outcome).toMatchObject({ case: "failed", value: { status: { code: 4 } } });
   runs[0]?.resolve();
   await rig.turn();
   expect(runs.map(({ jobId }) => jobId)).toEqual(["a"]);
