@@ -75,6 +75,7 @@ export class Broker {
       clock,
       storage,
       leaseMs: settings.leaseMs,
+      maxPayloadBytes: settings.maxPayloadBytes,
       probeIntervalMs: settings.probeIntervalMs,
       changed: (changed) => this.#changed(changed),
       claimed: ({ jobs }) => {

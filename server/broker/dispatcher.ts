@@ -8,7 +8,7 @@
  */
 import type { Clock, Timer } from "../../protocol/clock.ts";
 import { LEASE_TOKEN_BYTES, MAX_CLAIM_BATCH } from "../../protocol/limits.ts";
-import type { Changed, Claim, ClaimAnswer, Storage } from "../storage/storage.ts";
+import type { Changed, Claim, ClaimAnswer, Claimed, Storage } from "../storage/storage.ts";
 import { deliveryLeaseMs, type Session } from "./session.ts";
 
 /** One claim carries at most this much payload. Bytes. */
@@ -21,6 +21,7 @@ export interface DispatcherOptions {
   clock: Clock;
   storage: Storage;
   leaseMs: number;
+  maxPayloadBytes: number;
   probeIntervalMs: number;
   changed(changed: Changed): void;
   claimed(answer: ClaimAnswer): void;
@@ -183,7 +184,7 @@ export class Dispatcher {
     const answer = await this.#askStorage(this.#request(state.name, session, claims.ids++, max));
     state.asking -= max;
     claims.busy.delete(state.name);
-    this.#learn(state, max, answer?.jobs.length ?? 0, heard);
+    this.#learn(state, max, answer?.jobs ?? [], heard);
     session.taken(max, answer?.jobs ?? []);
     if (answer) {
       for (const changed of answer.changed) this.#o.changed(changed);
@@ -193,13 +194,14 @@ export class Dispatcher {
     this.serve(session);
   }
 
-  #learn(state: QueueState, max: number, got: number, heard: number): void {
-    if (got === max) {
-      state.signals = Math.max(0, state.signals - got);
-      return;
-    }
-    state.signals = 0;
-    state.backlog = state.heard !== heard;
+  #learn(state: QueueState, max: number, jobs: Claimed[], heard: number): void {
+    state.signals = Math.max(0, state.signals - jobs.length);
+    if (jobs.length === max) return;
+    const bytes = jobs.reduce((sum, job) => sum + job.payload.data.length, 0);
+    // Short of `max` means that the queue is empty, unless the next payload might not have fitted.
+    const cutBySize = bytes + this.#o.maxPayloadBytes > CLAIM_BYTES;
+    if (!cutBySize) state.signals = 0;
+    state.backlog = cutBySize || state.heard !== heard;
   }
 
   #request(queue: string, session: Session, claimId: number, max: number): Claim {

@@ -1,0 +1,305 @@
+/** Worker streams at the frame seam, on virtual time: windows, receipts, leases, silence, age. */
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { CallError } from "../../protocol/errors.ts";
+import type { Job } from "../../server/job/job.ts";
+import { call, type Rig, requestId, SeamWorker, spec, startRig } from "../support/broker.ts";
+
+let rig: Rig;
+beforeEach(async () => {
+  rig = await startRig();
+});
+afterEach(() => rig.close());
+
+const enqueue = async (count: number, queue = "q"): Promise<string[]> => {
+  const jobs = Array.from({ length: count }, () => spec({ queue }));
+  for (const job of jobs) await rig.broker.enqueue(job, requestId(), call());
+  await rig.clock.advance(1);
+  return jobs.map(({ jobId }) => jobId);
+};
+const jobOf = (jobId: string, queue = "q"): Promise<Job> => rig.broker.getJob({ queue, jobId });
+const reasonOf = (worker: SeamWorker): string | undefined => (worker.end_?.error as CallError | undefined)?.reason;
+
+describe("the window", () => {
+  test("of one works, and is never exceeded", async () => {
+    const worker = new SeamWorker(rig.broker, { window: 1 });
+    await enqueue(3);
+    for (let done = 0; done < 3; done++) {
+      expect(worker.deliveries).toHaveLength(done + 1);
+      worker.complete(worker.deliveries[done] as never);
+      await rig.clock.advance(1);
+    }
+    expect(worker.deliveries).toHaveLength(3);
+  });
+
+  test("zero pauses; opening it brings what waits", async () => {
+    const worker = new SeamWorker(rig.broker, { window: 0 });
+    await enqueue(20);
+    expect(worker.deliveries).toHaveLength(0);
+    worker.say({ window: 5 });
+    await rig.clock.advance(1);
+    expect(worker.deliveries).toHaveLength(5);
+    worker.say({ window: 2 });
+    worker.complete(worker.deliveries[0] as never);
+    await rig.clock.advance(1);
+    expect(worker.deliveries).toHaveLength(5);
+  });
+
+  test("nothing is claimed for a stream that is not writable, and others get the jobs", async () => {
+    const stuck = new SeamWorker(rig.broker, { workerId: "stuck", window: 10 });
+    await rig.clock.advance(1);
+    stuck.writable = false;
+    await enqueue(5);
+    expect(stuck.deliveries).toHaveLength(0);
+    const other = new SeamWorker(rig.broker, { workerId: "other", window: 10 });
+    await rig.clock.advance(1);
+    expect(other.deliveries).toHaveLength(5);
+  });
+
+  test("a new worker under a backlog gets work at once", async () => {
+    new SeamWorker(rig.broker, { window: 4 });
+    await enqueue(40);
+    const late = new SeamWorker(rig.broker, { window: 4 });
+    await rig.clock.advance(1);
+    expect(late.deliveries).toHaveLength(4);
+  });
+
+  test("a worker on two queues starves neither", async () => {
+    await enqueue(100, "a");
+    await enqueue(100, "b");
+    const worker = new SeamWorker(rig.broker, { queues: ["a", "b"], window: 32 });
+    await rig.clock.advance(1);
+    const of = (queue: string) => worker.deliveries.filter((job) => job.queue === queue).length;
+    expect(of("a")).toBe(16);
+    expect(of("b")).toBe(16);
+  });
+
+  test("a job larger than the rest of a frame leaves in a frame of its own; all arrive", async () => {
+    const big = { data: Buffer.alloc(700_000), contentType: "", messageType: "" };
+    for (let i = 0; i < 4; i++) await rig.broker.enqueue(spec({ payload: big }), requestId(), call());
+    const worker = new SeamWorker(rig.broker, { window: 4 });
+    await rig.clock.advance(1);
+    expect(worker.deliveries).toHaveLength(4);
+    for (const frame of worker.frames) {
+      expect(frame.deliveries.reduce((sum, job) => sum + job.payload.data.length, 0)).toBeLessThan(2 ** 20 + 1);
+    }
+  });
+});
+
+describe("leases", () => {
+  test("a job that is never confirmed comes back after a third of a lease, though its stream lives", async () => {
+    const worker = new SeamWorker(rig.broker, { window: 1 });
+    worker.auto = false;
+    const [jobId = ""] = await enqueue(1);
+    await rig.clock.advance(9_000);
+    expect(await jobOf(jobId)).toMatchObject({ state: "running", attempt: 1 });
+    worker.say({});
+    await rig.clock.advance(5_000);
+    expect((await jobOf(jobId)).state).not.toBe("succeeded");
+    expect((await rig.storage.inspect("q")).jobs[0]?.record.crashes).toBe(1);
+  });
+
+  test("a confirmed one has the whole lease, and a renewed one another", async () => {
+    const worker = new SeamWorker(rig.broker, { window: 1 });
+    const [jobId = ""] = await enqueue(1);
+    await rig.clock.advance(25_000);
+    expect(await jobOf(jobId)).toMatchObject({ state: "running", attempt: 1 });
+    const { queue, leaseToken } = worker.deliveries[0] as never as { queue: string; leaseToken: Uint8Array };
+    worker.say({ renewals: [{ queue, jobId, leaseToken }] });
+    await rig.clock.advance(25_000);
+    expect(await jobOf(jobId)).toMatchObject({ state: "running", attempt: 1 });
+  });
+
+  test("not renewed: another attempt starts, the old token is void and the worker is told", async () => {
+    const slow = new SeamWorker(rig.broker, { window: 1 });
+    const [jobId = ""] = await enqueue(1);
+    await rig.clock.advance(1_000);
+    const other = new SeamWorker(rig.broker, { window: 1 });
+    for (let second = 0; second < 50; second++) {
+      await rig.clock.advance(1_000);
+      slow.say({});
+      other.say({});
+    }
+    expect(other.deliveries[0]).toMatchObject({ jobId, attempt: 2 });
+    slow.complete(slow.deliveries[0] as never);
+    await rig.clock.advance(1);
+    expect(slow.frames.flatMap((frame) => frame.settled)).toMatchObject([{ result: "lease_lost" }]);
+    expect(await jobOf(jobId)).toMatchObject({ state: "running", attempt: 2 });
+  });
+
+  test("renew_on_pong keeps a job for as long as the worker answers", async () => {
+    const worker = new SeamWorker(rig.broker, { window: 1, renewOnPong: true });
+    const [jobId = ""] = await enqueue(1);
+    await rig.clock.advance(300_000);
+    expect(await jobOf(jobId)).toMatchObject({ state: "running", attempt: 1 });
+    expect(worker.deliveries).toHaveLength(1);
+  });
+
+  test("a stream that ends: what was confirmed has the grace, what was not goes back at once, uncounted", async () => {
+    const worker = new SeamWorker(rig.broker, { window: 2 });
+    const [first = ""] = await enqueue(1);
+    worker.auto = false;
+    const [second = ""] = await enqueue(1);
+    worker.session.linkClosed();
+    await rig.clock.advance(1);
+    expect(await jobOf(first)).toMatchObject({ state: "running", attempt: 1 });
+    expect(await jobOf(second)).toMatchObject({ state: "queued", attempt: 0 });
+    await rig.clock.advance(4_900);
+    expect((await jobOf(first)).state).toBe("running");
+    await rig.clock.advance(300);
+    expect(await jobOf(first)).toMatchObject({ state: "queued", attempt: 1 });
+  });
+
+  test("the same session again adopts what it holds and ends the older stream", async () => {
+    const old = new SeamWorker(rig.broker, { sessionId: "s", window: 1 });
+    const [jobId = ""] = await enqueue(1);
+    const { queue, leaseToken } = old.deliveries[0] as never as { queue: string; leaseToken: Uint8Array };
+    const strange = { queue, jobId, leaseToken: Buffer.alloc(16, 9) };
+    const held = [{ queue, jobId, leaseToken }, strange];
+    const young = new SeamWorker(rig.broker, { sessionId: "s", window: 2, held });
+    await rig.clock.advance(1);
+    expect(reasonOf(old)).toBe("SESSION_SUPERSEDED");
+    expect(young.frames.flatMap((frame) => frame.adopted)).toMatchObject([{ jobId, leaseToken }]);
+    expect(young.frames.flatMap((frame) => frame.lost)).toMatchObject([{ leaseToken: strange.leaseToken }]);
+    await rig.clock.advance(20_000);
+    expect(await jobOf(jobId)).toMatchObject({ state: "running", attempt: 1 });
+    young.settle({ queue, jobId, leaseToken } as never, {
+      kind: "completed",
+      payload: { data: Buffer.from("r"), contentType: "", messageType: "" },
+    });
+    await rig.clock.advance(1);
+    expect(await jobOf(jobId)).toMatchObject({ state: "succeeded" });
+  });
+
+  test("a job whose workers vanish each time ends as CRASH_LOOP", async () => {
+    const job = spec({ maxAttempts: 100 });
+    await rig.broker.enqueue(job, requestId(), call());
+    for (let crash = 0; crash < 5; crash++) {
+      const worker = new SeamWorker(rig.broker, { window: 1 });
+      await rig.clock.advance(10);
+      expect(worker.deliveries).toHaveLength(1);
+      worker.session.linkClosed();
+      await rig.clock.advance(6_000);
+    }
+    expect(await rig.broker.getJob(job)).toMatchObject({
+      state: "failed",
+      outcome: { failure: { kind: "crash_loop" } },
+    });
+  });
+});
+
+describe("cancellation and progress", () => {
+  test("a cancel is pushed to the stream that runs the job", async () => {
+    const worker = new SeamWorker(rig.broker);
+    const [jobId = ""] = await enqueue(1);
+    await rig.broker.cancelJob({ queue: "q", jobId });
+    await rig.clock.advance(1);
+    expect(worker.frames.flatMap((frame) => frame.cancels)).toMatchObject([{ jobId }]);
+    worker.settle(worker.deliveries[0] as never, { kind: "cancelled" });
+    await rig.clock.advance(1);
+    expect(await jobOf(jobId)).toMatchObject({ state: "cancelled" });
+  });
+
+  test("progress is stored at most five times a second, the newest always", async () => {
+    const worker = new SeamWorker(rig.broker);
+    const [jobId = ""] = await enqueue(1);
+    const { queue, leaseToken } = worker.deliveries[0] as never as { queue: string; leaseToken: Uint8Array };
+    const before = (await jobOf(jobId)).version;
+    for (let current = 1; current <= 100; current++) {
+      worker.say({ progress: [{ queue, jobId, leaseToken, progress: { current, total: 100, message: "" } }] });
+      await rig.clock.advance(10);
+    }
+    await rig.clock.advance(200);
+    const job = await jobOf(jobId);
+    expect(job.progress).toMatchObject({ current: 100, total: 100 });
+    expect(job.version - before).toBeLessThanOrEqual(7);
+  });
+});
+
+describe("the stream", () => {
+  test("without hello for 10 s ends", async () => {
+    const ends: unknown[] = [];
+    const link = {
+      writable: true,
+      sendWelcome() {},
+      send() {},
+      destroy() {},
+      end: (error?: Error) => void ends.push(error),
+    };
+    rig.broker.openSession(link);
+    await rig.clock.advance(10_001);
+    expect(ends).toMatchObject([{ reason: "PROTOCOL_VIOLATION" }]);
+    expect(rig.broker.sessions).toBe(0);
+  });
+
+  test("that falls silent for 2.5 ping intervals is destroyed, and its jobs go on elsewhere", async () => {
+    const worker = new SeamWorker(rig.broker);
+    const [jobId = ""] = await enqueue(1);
+    worker.auto = false;
+    await rig.clock.advance(37_000);
+    expect(worker.destroyed).toBe(false);
+    await rig.clock.advance(5_000);
+    expect(worker.destroyed).toBe(true);
+    expect(rig.broker.sessions).toBe(0);
+    await rig.clock.advance(10_000);
+    expect((await jobOf(jobId)).state).toBe("queued");
+  });
+
+  test("an idle one that answers pings lives", async () => {
+    const worker = new SeamWorker(rig.broker);
+    await rig.clock.advance(600_000);
+    expect(worker.end_).toBeUndefined();
+    expect(worker.frames.filter((frame) => frame.ping !== undefined).length).toBeGreaterThan(30);
+  });
+
+  test("of half an hour is asked to move on, and cut if it does not", async () => {
+    const worker = new SeamWorker(rig.broker);
+    await rig.clock.advance(34 * 60_000);
+    expect(worker.frames.map((frame) => frame.drain).filter(Boolean)).toEqual(["max-stream-age"]);
+    await rig.clock.advance(60_000);
+    expect(worker.end_).toEqual({});
+  });
+
+  test("a worker's drain is confirmed, and nothing is delivered after it", async () => {
+    const worker = new SeamWorker(rig.broker, { window: 10 });
+    await enqueue(2);
+    worker.say({ drain: true });
+    await enqueue(3);
+    expect(worker.deliveries).toHaveLength(2);
+    expect(worker.frames.at(-1)).toMatchObject({ drain: "confirmed" });
+    for (const job of worker.deliveries) worker.complete(job);
+    worker.session.workerEnded();
+    await rig.clock.advance(1);
+    expect(worker.end_).toEqual({});
+    expect(worker.frames.flatMap((frame) => frame.settled)).toHaveLength(2);
+    expect(rig.broker.sessions).toBe(0);
+  });
+
+  const broken: [string, (worker: SeamWorker) => void][] = [
+    ["a receipt of what was never sent", (worker) => worker.say({ receivedSeq: 99n })],
+    [
+      "a second hello",
+      (worker) =>
+        void worker.session.hello({
+          protocolVersion: 1,
+          workerId: "w",
+          sessionId: "",
+          queues: [],
+          window: 1,
+          held: [],
+          renewOnPong: false,
+          clientInfo: "",
+        }),
+    ],
+  ];
+  test.each(broken)("%s ends it", async (_, breaks) => {
+    const worker = new SeamWorker(rig.broker);
+    await rig.clock.advance(1);
+    breaks(worker);
+    expect(reasonOf(worker)).toBe("PROTOCOL_VIOLATION");
+    expect(rig.broker.sessions).toBe(0);
+  });
+
+  test("another protocol version is refused", async () => {
+    expect(reasonOf(new SeamWorker(rig.broker, { protocolVersion: 2 }))).toBe("PROTOCOL_VERSION");
+  });
+});
