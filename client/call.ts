@@ -14,7 +14,7 @@ import { durationMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type CallOptions as ConnectOptions } from "@connectrpc/connect";
 import { WaitTimeoutSchema } from "../gen/queuecall/v1/broker_pb.js";
 import { reconnectMs } from "../protocol/backoff.ts";
-import type { Clock, Timer } from "../protocol/clock.ts";
+import type { Clock } from "../protocol/clock.ts";
 import { MAX_TIMER_MS } from "../protocol/limits.ts";
 import {
   BrokerUnavailableError,
@@ -242,7 +242,11 @@ export function grpcTimeout(ms: number): string {
 export function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
   const { promise, resolve } = Promise.withResolvers<void>();
-  const timer: Timer = clock.setTimer(resolve, ms);
-  signal.addEventListener("abort", () => resolve(), { once: true });
-  return promise.finally(() => timer.cancel());
+  const wake = () => resolve();
+  const timer = clock.setTimer(wake, ms);
+  signal.addEventListener("abort", wake);
+  return promise.finally(() => {
+    timer.cancel();
+    signal.removeEventListener("abort", wake);
+  });
 }

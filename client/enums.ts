@@ -56,3 +56,8 @@ export const onDuplicates: Record<OnDuplicate, WireOnDuplicate> = {
 export const stateOf = (wire: WireState): JobState => states[wire] ?? "running";
 export const dispositionOf = (wire: WireDisposition): Disposition => dispositions[wire] ?? "joined";
 export const kindOf = (wire: JobFailure_Kind): FailureKind => kinds[wire] ?? "handler";
+
+/** Whether a job in this state will not change any more, unless its id is run again. */
+export function isTerminal(state: JobState): boolean {
+  return state === "succeeded" || state === "failed" || state === "cancelled";
+}

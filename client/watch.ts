@@ -5,6 +5,7 @@ import { reconnectMs } from "../protocol/backoff.ts";
 import type { PayloadCodec } from "../protocol/codec.ts";
 import { SILENT_PING_INTERVALS, WATCH_HEARTBEAT_MS } from "../protocol/limits.ts";
 import { type CallContext, cancelled, isTransient, sleep } from "./call.ts";
+import { isTerminal } from "./enums.ts";
 import { BrokerUnavailableError, fromConnectError } from "./errors.ts";
 import { type Job, jobOf } from "./job.ts";
 import type { BrokerClient } from "./transport/links.ts";
@@ -41,8 +42,9 @@ export async function* watchJob<Response>(
         failures = 0;
         if (job === undefined || Number(job.version) <= seen) continue;
         seen = Number(job.version);
-        yield jobOf(job, spec.codec);
-        if (job.outcome.case !== undefined) return;
+        const version = jobOf(job, spec.codec);
+        yield version;
+        if (isTerminal(version.state)) return;
       }
       error = new ConnectError("the stream ended before the job did", Code.Unavailable);
     } catch (thrown) {

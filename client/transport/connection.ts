@@ -59,8 +59,9 @@ export class Connection {
   }
 
   get state(): LinkState {
-    const { usable, connected, heard } = this.#session ?? {};
-    return usable && connected ? (heard ? "heard" : "open") : "closed";
+    const connected = [...this.#sessions].filter((session) => session.connected);
+    if (connected.length === 0) return "closed";
+    return connected.some((session) => session.heard) ? "heard" : "open";
   }
 
   async request(
@@ -110,11 +111,12 @@ export class Connection {
 class Session {
   readonly opened: Promise<void>;
   readonly ended: Promise<void>;
-  connected = false;
+  /** The broker has spoken HTTP/2 on it. */
   heard = false;
   readonly #session: ClientHttp2Session;
   readonly #timing: ConnectionTiming;
   readonly #handshake: NodeJS.Timeout;
+  #connected = false;
   #calls = 0;
   #aliveAt = performance.now();
   #ping: NodeJS.Timeout | undefined;
@@ -135,7 +137,7 @@ class Session {
     session.once("connect", () => {
       // Node says so of a session that was destroyed meanwhile, too.
       if (session.destroyed) return;
-      this.connected = true;
+      this.#connected = true;
       session.setLocalWindowSize(SESSION_WINDOW_BYTES);
       // The calls that waited for the connection hold it from here on.
       if (this.#calls === 0) session.unref();
@@ -158,6 +160,11 @@ class Session {
   /** New calls may start on it. False after a GOAWAY too. */
   get usable(): boolean {
     return !this.#session.closed && !this.#session.destroyed;
+  }
+
+  /** TCP, and TLS where there is any, are through, and it has not ended. */
+  get connected(): boolean {
+    return this.#connected && !this.#session.destroyed;
   }
 
   owns(stream: ClientHttp2Stream): boolean {

@@ -6,7 +6,7 @@
 import type { Interceptor, Transport } from "@connectrpc/connect";
 
 /**
- * How much of a link is known to work.
+ * How much of a link is known to work. A connection that the broker is leaving counts while it answers calls.
  * - `closed`: not connected
  * - `open`: connected, but the broker has not said a word yet
  * - `heard`: the broker has spoken on this connection

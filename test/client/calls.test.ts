@@ -256,6 +256,13 @@ describe("without a broker", () => {
     });
     expect(await rejection(connect().enqueueAndWait("j", 1, { timeout: 150 }))).toBeInstanceOf(TimeoutError);
   });
+
+  it("is a TimeoutError while a broker that says goodbye still holds the call", async () => {
+    const call = rejection(connect().enqueueAndWait("j", 1, { timeout: 150 }));
+    await broker.request("enqueueAndWait");
+    broker.leave();
+    expect(await call).toBeInstanceOf(TimeoutError);
+  });
 });
 
 describe("abort", () => {

@@ -66,10 +66,10 @@ export class FakeBroker {
     }
   }
 
-  static async start(port = 0): Promise<FakeBroker> {
+  static async start(port = 0, credentials = ServerCredentials.createInsecure()): Promise<FakeBroker> {
     const broker = new FakeBroker();
     broker.#port = await new Promise<number>((resolve, reject) =>
-      broker.#server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, bound) =>
+      broker.#server.bindAsync(`127.0.0.1:${port}`, credentials, (error, bound) =>
         error ? reject(error) : resolve(bound),
       ),
     );
@@ -100,6 +100,11 @@ export class FakeBroker {
 
   requests<M extends Name>(method: M): Arrived<M>[] {
     return this.arrived.filter((each): each is Arrived<M> => each.method === method);
+  }
+
+  /** Sends GOAWAY and takes no new connections; calls under way stay open. */
+  leave(): void {
+    this.#server.tryShutdown(() => {});
   }
 
   close(): void {
