@@ -30,10 +30,11 @@ export class Claims {
   #lease(request: Claim, nowUs: number): Kept[] {
     const { queue, lane, claimId, workerId, leaseMs, tokens } = request;
     const owner = `${this.#brokerId}.${lane}`;
-    const leased = this.#best(request).map((kept, i) => {
-      const terms = { leaseToken: hex(tokens[i]!), leaseMs, owner, workerId };
-      return this.#jobs.change(kept, lifecycle.claim(kept.job, terms, nowUs));
-    });
+    const leased: Kept[] = [];
+    for (const kept of this.#best(request)) {
+      const terms = { leaseToken: hex(tokens[leased.length]!), leaseMs, owner, workerId };
+      leased.push(this.#jobs.change(kept, lifecycle.claim(kept.job, terms, nowUs)));
+    }
     // A repeat of a claim that got nothing may as well get something: there is nothing to remember.
     if (leased.length > 0) {
       const jobs = leased.map(({ job: { jobId, leaseToken } }) => ({ jobId, leaseToken }));
@@ -42,15 +43,15 @@ export class Claims {
     return leased;
   }
 
-  /** As many as are asked for and fit; the first always does. */
-  #best({ queue, max, maxBytes }: Claim): Kept[] {
-    const best = this.#jobs.rows.best(queue, Math.min(max, MAX_CLAIM_BATCH));
-    let bytes = 0;
-    const tooMany = best.findIndex((kept, i) => {
+  /** As many as are asked for and fit; the first always does. Each is claimed before the next is looked for. */
+  *#best({ queue, max, maxBytes }: Claim): Generator<Kept> {
+    for (let n = 0, bytes = 0; n < Math.min(max, MAX_CLAIM_BATCH); n++) {
+      const kept = this.#jobs.rows.best(queue);
+      if (!kept) return;
       bytes += this.#jobs.rows.payloadBytes(kept);
-      return i > 0 && bytes > maxBytes;
-    });
-    return tooMany === -1 ? best : best.slice(0, tooMany);
+      if (n > 0 && bytes > maxBytes) return;
+      yield kept;
+    }
   }
 
   #claimed(kept: Kept, nowUs: number): Claimed {

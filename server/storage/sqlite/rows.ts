@@ -91,11 +91,11 @@ export class Rows {
     this.#progress = arrays("SELECT report FROM progress WHERE id = ?");
     this.#dropProgress = db.prepare("DELETE FROM progress WHERE id = ?");
     const { index, holds, by } = indexes.queued;
-    this.#best = arrays(`${select} INDEXED BY ${index} WHERE queue = ? AND ${holds} ORDER BY ${by} LIMIT ?`);
+    this.#best = arrays(`${select} INDEXED BY ${index} WHERE queue = ? AND ${holds} ORDER BY ${by} LIMIT 1`);
     for (const name of ["scheduled", "running", "finished", "start_by"] as const) {
       const { index, holds, by } = indexes[name];
       const from = `INDEXED BY ${index} WHERE queue = ? AND ${holds}`;
-      this.#due.set(name, arrays(`${select} ${from} AND ${by} <= ? ORDER BY ${by} LIMIT ?`));
+      this.#due.set(name, arrays(`${select} ${from} AND ${by} <= ? ORDER BY ${by} LIMIT 1`));
       this.#first.set(name, arrays(`SELECT min(${by}) FROM jobs ${from}`));
     }
   }
@@ -105,14 +105,16 @@ export class Rows {
     return row && fromRow(row);
   }
 
-  /** QUEUED jobs, best first. */
-  best(queue: string, max: number): Kept[] {
-    return all(this.#best, queue, max).map(fromRow);
+  /** The QUEUED job that is next in line. */
+  best(queue: string): Kept | undefined {
+    const row = one(this.#best, queue);
+    return row && fromRow(row);
   }
 
-  /** Jobs whose time in that index has come, earliest first. */
-  due(index: TimeIndex, queue: string, nowMs: number, max: number): Kept[] {
-    return all(this.#due.get(index)!, queue, nowMs, max).map(fromRow);
+  /** The job whose time in that index came first, if it has come. */
+  due(index: TimeIndex, queue: string, nowMs: number): Kept | undefined {
+    const row = one(this.#due.get(index)!, queue, nowMs);
+    return row && fromRow(row);
   }
 
   /** The earliest time in that index. */

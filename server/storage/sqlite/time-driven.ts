@@ -43,11 +43,16 @@ export class TimeDriven {
   }
 
   #each(index: TimeIndex, queue: string, nowUs: number, step: (job: JobRecord) => JobRecord): Kept[] {
-    return this.#due(index, queue, nowUs).map((kept) => this.#jobs.change(kept, step(kept.job)));
+    return Array.from(this.#due(index, queue, nowUs), (kept) => this.#jobs.change(kept, step(kept.job)));
   }
 
-  #due(index: TimeIndex, queue: string, nowUs: number): Kept[] {
-    return this.#jobs.rows.due(index, queue, msOf(nowUs), MAX_PER_KIND);
+  /** One by one: what is done with a job takes it out of the index, and the next one comes first. */
+  *#due(index: TimeIndex, queue: string, nowUs: number): Generator<Kept> {
+    for (let n = 0; n < MAX_PER_KIND; n++) {
+      const kept = this.#jobs.rows.due(index, queue, msOf(nowUs));
+      if (!kept) return;
+      yield kept;
+    }
   }
 
   /** A row of graces that follow each other without a chance to reap between lasts at most twice what its first one asked for. */
