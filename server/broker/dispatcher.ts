@@ -199,7 +199,7 @@ export class Dispatcher {
     if (jobs.length === max) return;
     const bytes = jobs.reduce((sum, job) => sum + job.payload.data.length, 0);
     // Short of `max` means that the queue is empty, unless the next payload might not have fitted.
-    const cutBySize = bytes + this.#o.maxPayloadBytes > CLAIM_BYTES;
+    const cutBySize = jobs.length > 0 && bytes + this.#o.maxPayloadBytes > CLAIM_BYTES;
     if (!cutBySize) state.signals = 0;
     state.backlog = cutBySize || state.heard !== heard;
   }
