@@ -21,6 +21,8 @@ export function addServe(program: Command): void {
   command.addHelpText("after", examples).action(async (options: Record<string, string>) => {
     const flags = Object.fromEntries(Object.entries(options).map(([key, value]) => [names.get(key) ?? key, value]));
     const config = await loadConfig({ flags, env: process.env });
+    // grpc-js would write lines of its own to stderr; what matters of them arrives as errors.
+    process.env.GRPC_VERBOSITY ??= "NONE";
     // The client commands have no use for a broker: it loads here.
     const { serve } = await import("../server/main.ts");
     process.exit(await serve(config));

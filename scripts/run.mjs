@@ -14,7 +14,9 @@ import { run, Stop } from "./process.mjs";
 import { installPackages, useNode, useRedis } from "./setup.mjs";
 
 const tasks = {
-  demo: (args) => run("node", ["examples/demo/demo.ts", ...args]),
+  /** All of it; or `-- worker`, `-- caller` with the URL of a broker. */
+  demo: ([part = "demo", ...args]) => run("node", [`examples/demo/${part}.ts`, ...args]),
+  cli: (args) => run("node", ["cli/main.ts", ...args]),
   start: (args) => run("node", ["cli/main.ts", "serve", ...args]),
   async test(args) {
     useRedis();

@@ -265,9 +265,13 @@ function storageUrl(url: Given | undefined, file: Given | undefined): string | u
 
 async function readConfigFile(file: string): Promise<Record<string, string>> {
   const { parseDocument } = await import("yaml");
-  const document = parseDocument(read(file, "config file"), { prettyErrors: false });
+  const document = parseDocument(read(file, "config file"));
   const [error] = document.errors;
-  if (error) throw new ConfigError(`config file ${file}: ${error.message.split("\n")[0]}`);
+  if (error) {
+    // As in `storage: memory:`, which YAML takes for a mapping in a mapping.
+    const hint = error.code === "BLOCK_AS_IMPLICIT_KEY" ? "; put a value that ends with a colon in quotes" : "";
+    throw new ConfigError(`config file ${file}: ${error.message.split("\n")[0]?.replace(/:$/, "")}${hint}`);
+  }
   const content: unknown = document.toJS() ?? {};
   if (typeof content !== "object" || Array.isArray(content)) {
     throw new ConfigError(`config file ${file}: expected lines such as "max-wait: 1h"`);

@@ -40,10 +40,10 @@ try {
   }
   console.log(`
 Worker and broker drained; done. Try next:
-  npm start                                      a broker on 127.0.0.1:7455
-  node examples/demo/worker.ts                   this worker on it
-  node cli/main.ts call greetings --data '{"name":"you"}'
-  node cli/main.ts --help`);
+  npm start                       a broker on 127.0.0.1:7455
+  npm run demo -- worker          this worker on it; the code is in examples/demo
+  npm run -s queuecall -- call greetings --data '{"name":"you"}'
+  npm run -s queuecall -- --help`);
 } catch (error) {
   console.error(`the demo failed: ${error instanceof Error ? error.message : error}`);
   process.exitCode = 1;

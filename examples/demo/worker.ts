@@ -1,10 +1,10 @@
-/** A worker with three handlers; SIGTERM drains it. */
+/** A worker with three handlers; SIGTERM or Ctrl-C drains it. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { createWorker } from "../../worker/index.ts";
 import { greetings, payments, reports } from "./queues.ts";
 
 const stop = new AbortController();
-process.once("SIGTERM", () => stop.abort());
+for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stop.abort());
 
 const runs = new Map<string, number>();
 

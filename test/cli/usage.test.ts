@@ -1,0 +1,47 @@
+/** What the command says to those who hold it wrong. Nothing here needs a broker. */
+import { describe, expect, test } from "vitest";
+import { complete } from "../support/processes.ts";
+
+const cli = (...args: string[]) => complete(["cli/main.ts", ...args], { env: { QUEUECALL_URL: "http://127.0.0.1:1" } });
+const commands = ["serve", "enqueue", "call", "wait", "watch", "get", "cancel", "retry"];
+
+describe("help", () => {
+  test.concurrent.each(commands)("%s --help has examples", async (command) => {
+    const { code, stdout, stderr } = await cli(command, "--help");
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(stdout).toContain(`Usage: queuecall ${command}`);
+    expect(stdout).toMatch(new RegExp(`Examples\\n.*queuecall ${command}`));
+  });
+
+  test.concurrent("the command itself lists commands and exit codes", async () => {
+    const { code, stdout } = await cli("--help");
+    expect(code).toBe(0);
+    for (const command of commands) expect(stdout).toMatch(new RegExp(`^ {2}${command} \\[options\\]`, "m"));
+    expect(stdout).toContain("Exit codes");
+  });
+});
+
+describe("mistakes are one line on stderr and an exit code", () => {
+  test.concurrent.each<[number, RegExp, ...string[]]>([
+    [64, /unknown command 'serv' \(Did you mean serve\?\)/, "serv"],
+    [64, /unknown option '--grcp' \(Did you mean --grpc\?\)/, "serve", "--grcp", "x"],
+    [64, /too many arguments/, "serve", "extra"],
+    [64, /missing required argument 'queue'/, "call"],
+    [64, /Expected a duration/, "call", "q", "--timeout", "5"],
+    [64, /Expected NAME=VALUE/, "enqueue", "q", "--header", "x"],
+    [64, /Allowed choices are join, reject/, "enqueue", "q", "--on-duplicate", "maybe"],
+    [64, /one of --data and --data-file/, "enqueue", "q", "--data", "1", "--data-file", "x"],
+    [65, /--data is not JSON/, "call", "q", "--data", "{nope}"],
+    [65, /cannot read \/no\/file \(ENOENT\)/, "call", "q", "--data", "@/no/file"],
+    [65, /queue: must be 1–128 characters/, "get", "no queue", "x"],
+    [69, /./, "get", "q", "x", "--timeout", "300ms"],
+    [78, /--max-wait: expected a duration/, "serve", "--max-wait", "5"],
+    [78, /unknown scheme "nosuch:"/, "serve", "--storage", "nosuch:"],
+    [78, /not available yet/, "serve", "--http", "127.0.0.1:8455"],
+  ])("%i %o", async (expected, message, ...args) => {
+    const { code, stdout, stderr } = await cli(...args);
+    expect(stderr).toMatch(message);
+    expect(stderr).toMatch(/^queuecall: [^\n]+\n$/);
+    expect([code, stdout]).toEqual([expected, ""]);
+  });
+});
