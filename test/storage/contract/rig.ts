@@ -1,0 +1,288 @@
+/** What the contract tests share: a fresh storage per test, short names for its verbs, and the check of the whole state after each test. */
+import { afterEach, beforeEach, describe, expect } from "vitest";
+import type { JobKey, JobSpec, Payload, Status } from "../../../server/job/job.ts";
+import { isTerminal } from "../../../server/job/job.ts";
+import { startBy } from "../../../server/job/lifecycle.ts";
+import type {
+  Claim,
+  ClaimAnswer,
+  Claimed,
+  Enqueue,
+  EnqueueAnswer,
+  InspectedJob,
+  Inspection,
+  Settle,
+  SettleAnswer,
+  SettleOutcome,
+  Storage,
+  Tick,
+  TickAnswer,
+} from "../../../server/storage/storage.ts";
+import { type Backend, backends, type Opened } from "../../support/storages.ts";
+
+export const SECOND = 1_000;
+export const LEASE = 30 * SECOND;
+export const TTL = 3_600 * SECOND;
+export const QUEUE = "q";
+
+/** Runs the suite once for each backend. */
+export function onEveryBackend(title: string, suite: (rig: Rig, backend: Backend) => void): void {
+  for (const backend of backends) {
+    const reason = backend.unavailable;
+    describe.skipIf(reason !== undefined)(`${title} on ${backend.name}${reason ? ` (skipped: ${reason})` : ""}`, () => {
+      const rig = new Rig(backend);
+      beforeEach(() => rig.open());
+      afterEach(async () => {
+        await rig.close();
+      });
+      suite(rig, backend);
+    });
+  }
+}
+
+export const key = (jobId: string, queue = QUEUE): JobKey => ({ queue, jobId });
+export const payload = (text: string, contentType = "", messageType = ""): Payload => ({
+  data: Buffer.from(text),
+  contentType,
+  messageType,
+});
+export const status = (message: string, code = 13): Status => ({ code, message, details: [] });
+
+let numbers = 0;
+
+/** 16 bytes that no other call answers. */
+export function unique(): Uint8Array {
+  const bytes = Buffer.alloc(16, 0xf0);
+  bytes.writeUInt32BE(++numbers);
+  return bytes;
+}
+
+export function specOf(jobId: string, fields: Partial<JobSpec> = {}): JobSpec {
+  return {
+    queue: QUEUE,
+    jobId,
+    method: "",
+    payload: payload(`payload of ${jobId.slice(0, 20)}`),
+    digest: Buffer.alloc(16, 1),
+    headers: {},
+    labels: {},
+    priority: 0,
+    delayMs: 0,
+    maxAttempts: 3,
+    backoff: { initialMs: 10 * SECOND, multiplier: 2, maxMs: 300 * SECOND },
+    runTimeoutMs: 0,
+    startTimeoutMs: 0,
+    resultTtlMs: TTL,
+    onDuplicate: "join",
+    rejectPayloadMismatch: false,
+    ...fields,
+  };
+}
+
+export const completed = (text = "result"): SettleOutcome => ({ kind: "completed", payload: payload(text) });
+export const failed = (
+  fields: Partial<Extract<SettleOutcome, { kind: "failed" }>> = {},
+): Extract<SettleOutcome, { kind: "failed" }> => ({
+  kind: "failed",
+  failureKind: "handler",
+  detail: { status: status("boom"), type: "Error", stack: "at x" },
+  retryable: true,
+  ...fields,
+});
+
+export type Accepted = Extract<EnqueueAnswer, { kind: "accepted" }>;
+
+export class Rig {
+  readonly #backend: Backend;
+  #opened: Opened | undefined;
+  #claims = 0;
+  /** Queues whose whole state is checked at the end. */
+  readonly queues = new Set<string>();
+
+  constructor(backend: Backend) {
+    this.#backend = backend;
+  }
+
+  async open(): Promise<void> {
+    this.queues.clear();
+    this.queues.add(QUEUE);
+    this.#opened = await this.#backend.open();
+  }
+
+  async close(): Promise<void> {
+    const opened = this.opened;
+    this.#opened = undefined;
+    try {
+      for (const queue of this.queues) assertSound(await opened.storage.inspect(queue));
+    } finally {
+      await opened.close();
+    }
+  }
+
+  get opened(): Opened {
+    if (!this.#opened) throw new Error("no storage is open");
+    return this.#opened;
+  }
+
+  get storage(): Storage {
+    return this.opened.storage;
+  }
+
+  advance(ms: number): Promise<void> {
+    return this.opened.advance(ms);
+  }
+
+  async tryEnqueue(jobId: string, fields: Partial<JobSpec> = {}, more: Partial<Enqueue> = {}): Promise<EnqueueAnswer> {
+    const spec = specOf(jobId, fields);
+    this.queues.add(spec.queue);
+    return this.storage.enqueue({ spec, requestId: unique(), hungryHere: false, ...more });
+  }
+
+  async enqueue(jobId: string, fields: Partial<JobSpec> = {}, more: Partial<Enqueue> = {}): Promise<Accepted> {
+    const answer = await this.tryEnqueue(jobId, fields, more);
+    if (answer.kind !== "accepted") throw new Error(`enqueue of ${jobId}: ${answer.kind}`);
+    return answer;
+  }
+
+  claimOf(fields: Partial<Claim> = {}): Claim {
+    const { max = 16 } = fields;
+    return {
+      queue: QUEUE,
+      lane: "l1",
+      claimId: ++this.#claims,
+      workerId: "w1",
+      max,
+      maxBytes: 64 * 1024 * 1024,
+      tokens: Array.from({ length: max }, unique),
+      leaseMs: LEASE,
+      jitter: 0.5,
+      ...fields,
+    };
+  }
+
+  claim(fields: Partial<Claim> = {}): Promise<ClaimAnswer> {
+    return this.storage.claim(this.claimOf(fields));
+  }
+
+  /** Claims exactly one job. */
+  async claimOne(fields: Partial<Claim> = {}): Promise<Claimed> {
+    const { jobs } = await this.claim({ max: 1, ...fields });
+    expect(jobs, "claimed").toHaveLength(1);
+    return jobs[0]!;
+  }
+
+  /** Ids that a claim of all there is gets, in order. */
+  async claimIds(fields: Partial<Claim> = {}): Promise<string[]> {
+    return (await this.claim(fields)).jobs.map(({ jobId }) => jobId);
+  }
+
+  settle(job: Claimed, outcome: SettleOutcome, fields: Partial<Settle> = {}): Promise<SettleAnswer> {
+    const { queue, jobId, leaseToken } = job;
+    return this.storage.settle({ queue, jobId, leaseToken, outcome, jitter: 0.5, hungryHere: false, ...fields });
+  }
+
+  /** Settles, and it must be accepted. */
+  async settled(
+    job: Claimed,
+    outcome: SettleOutcome,
+    fields: Partial<Settle> = {},
+  ): Promise<Extract<SettleAnswer, { kind: "settled" }>> {
+    const answer = await this.settle(job, outcome, fields);
+    if (answer.kind !== "settled") throw new Error(`settle of ${job.jobId}: ${answer.kind}`);
+    return answer;
+  }
+
+  tick(fields: Partial<Tick> = {}): Promise<TickAnswer> {
+    return this.storage.tick({ queue: QUEUE, jitter: 0.5, hungryHere: false, ...fields });
+  }
+
+  inspect(queue = QUEUE): Promise<Inspection> {
+    return this.storage.inspect(queue);
+  }
+
+  async find(jobId: string, queue = QUEUE): Promise<InspectedJob | undefined> {
+    return (await this.inspect(queue)).jobs.find(({ record }) => record.jobId === jobId);
+  }
+
+  async job(jobId: string, queue = QUEUE): Promise<InspectedJob> {
+    const found = await this.find(jobId, queue);
+    if (!found) throw new Error(`no job ${jobId} in ${queue}`);
+    return found;
+  }
+
+  async record(jobId: string): Promise<InspectedJob["record"]> {
+    return (await this.job(jobId)).record;
+  }
+
+  /** Brings a job with a fresh id to a state, through the verbs alone. */
+  async bring(jobId: string, state: InspectedJob["record"]["state"], fields: Partial<JobSpec> = {}): Promise<Brought> {
+    const queue = fields.queue ?? QUEUE;
+    const spec = state === "scheduled" ? { delayMs: 100 * SECOND, ...fields } : fields;
+    const { status } = await this.enqueue(jobId, spec);
+    if (state === "scheduled" || state === "queued") return { status };
+    if (state === "cancelled") {
+      await this.storage.cancel({ queue, jobId });
+      return { status };
+    }
+    const job = await this.claimOne({ queue });
+    if (job.jobId !== jobId) throw new Error(`${job.jobId} was ahead of ${jobId}`);
+    if (state === "succeeded") await this.settled(job, completed());
+    if (state === "failed") await this.settled(job, failed({ retryable: false }));
+    return { status, job };
+  }
+}
+
+export interface Brought {
+  status: Accepted["status"];
+  /** The claim that was last made. */
+  job?: Claimed;
+}
+
+/** Every job is in exactly the indexes that its record says, no index has anything else, and every field fits the state. */
+export function assertSound({ jobs, indexes }: Inspection): void {
+  const ids = (holds: (job: InspectedJob) => boolean) => jobs.filter(holds).map(({ record }) => record.jobId);
+  const sorted = (list: string[]) => [...list].sort();
+  const places = { scheduled: indexes.scheduled, queued: indexes.queued, running: indexes.running };
+  for (const [state, entries] of Object.entries(places)) {
+    expect(sorted(entries), `index ${state}`).toEqual(sorted(ids(({ record }) => record.state === state)));
+  }
+  expect(sorted(indexes.finished), "index finished").toEqual(sorted(ids(({ record }) => isTerminal(record.state))));
+  expect(sorted(indexes.start_by), "index start_by").toEqual(sorted(ids(({ record }) => startBy(record) > 0)));
+  expect(sorted(ids(() => true)), "ids").toEqual([...new Set(ids(() => true))].sort());
+  const line = jobs.filter(({ record }) => record.state === "queued").map(({ record }) => record);
+  line.sort((a, b) => b.priority - a.priority || a.seq - b.seq);
+  expect(indexes.queued, "order of the line").toEqual(line.map(({ jobId }) => jobId));
+  for (const job of jobs) assertSoundJob(job);
+}
+
+function assertSoundJob({ record, payload, result }: InspectedJob): void {
+  const { state } = record;
+  const running = state === "running";
+  const ended = isTerminal(state);
+  const facts = {
+    token: record.leaseToken !== "",
+    lease: record.leaseUntil > 0,
+    owner: record.owner !== "",
+    due: record.dueTime > 0,
+    ended: record.endTime > 0,
+    expires: record.expireTime > 0,
+    payload: payload !== undefined,
+    result: result !== undefined,
+    kind: record.failureKind !== "",
+  };
+  const expected = {
+    token: running,
+    lease: running,
+    owner: running,
+    due: state === "scheduled",
+    ended,
+    expires: ended,
+    payload: state !== "succeeded",
+    result: state === "succeeded",
+    kind: state === "failed" || state === "cancelled",
+  };
+  expect(facts, `job ${record.jobId} (${state})`).toEqual(expected);
+  expect(record.attempt, "attempt").toBeGreaterThanOrEqual(0);
+  expect(record.attempt, "attempt").toBeLessThanOrEqual(record.maxAttempts);
+  expect(Number.isSafeInteger(record.version) && Number.isSafeInteger(record.fence), "whole numbers").toBe(true);
+}
