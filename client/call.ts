@@ -34,6 +34,8 @@ const DEADLINE_SLACK_MS = 1_000;
 const POLL_MS = 1_000;
 /** An attempt that held this long was none of a series of failures: its back-off starts afresh. */
 const STEADY_MS = 5_000;
+/** After a failure, an attempt is taken to wait for its job once it has held this long; until then it may fail like the last. */
+const HELD_MS = 1_000;
 /** Two clocks agree on the length of a wait to within this. */
 const CLOCK_TOLERANCE_MS = 50;
 
@@ -72,7 +74,7 @@ class Call<T> {
   readonly #deadline: number;
   /** Aborted once nobody waits for the answer. */
   readonly #over = new AbortController();
-  #attempt: { link: BrokerLink; rpc: AbortController } | undefined;
+  #attempt: { link: BrokerLink; rpc: AbortController; begun: number } | undefined;
   /** Whether the broker may have acted, or is known to have stored the job. */
   #accepted: "no" | "unknown" | "yes" = "no";
   #lastError: unknown;
@@ -135,7 +137,7 @@ class Call<T> {
   async #try(link: BrokerLink, leftMs: number): Promise<ConnectError | undefined> {
     const { clock } = this.#context;
     const rpc = new AbortController();
-    this.#attempt = { link, rpc };
+    this.#attempt = { link, rpc, begun: clock.monotonic() };
     const deadlineMs = leftMs + DEADLINE_SLACK_MS;
     // After a timeout the RPC is left to end by the broker's answer; this ends it where none comes.
     const deadline = clock.setTimer(() => rpc.abort(cancelled()), deadlineMs, { unref: true });
@@ -169,15 +171,19 @@ class Call<T> {
 
   #expire(): void {
     const { queue, jobId, timeoutMs, waits } = this.#spec;
-    const state = this.#attempt?.link.link.state;
-    // An attempt is under way with a broker that is there: it is the job that takes its time.
-    const waiting = this.#accepted === "yes" || state === "heard";
-    if (waits && waiting) return this.#reject(this.#timeout());
+    if (waits && (this.#accepted === "yes" || this.#isHeld())) return this.#reject(this.#timeout());
 
+    const state = this.#attempt?.link.link.state;
     const accepted = this.#accepted === "no" && (state === undefined || state === "closed") ? "no" : "unknown";
     const last = this.#lastError instanceof ConnectError ? `: ${this.#lastError.rawMessage}` : "";
     const message = `no answer from the broker within ${timeoutMs} ms${last}`;
     this.#reject(new BrokerUnavailableError(message, accepted, { queue, jobId, cause: this.#lastError }));
+  }
+
+  /** An attempt is under way with a broker that is there: it is the job that takes its time. */
+  #isHeld(): boolean {
+    if (this.#attempt?.link.link.state !== "heard") return false;
+    return this.#lastError === undefined || this.#context.clock.monotonic() - this.#attempt.begun >= HELD_MS;
   }
 
   #timeout(): TimeoutError {

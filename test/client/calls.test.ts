@@ -231,6 +231,15 @@ describe("without a broker", () => {
     expect(error).toMatchObject({ code: "BROKER_UNAVAILABLE", accepted: "unknown" });
   });
 
+  it("is not a job that takes its time if the last try was refused and the next has only begun", async () => {
+    broker.on("enqueueAndWait", inTurn<"enqueueAndWait">(unavailable, hang));
+    const call = rejection(connect().enqueueAndWait("j", 1, { timeout: 200 }));
+    await broker.request("enqueueAndWait", 2);
+    expect(await call).toMatchObject({ code: "BROKER_UNAVAILABLE", accepted: "unknown" });
+    const patient = rejection(connect().enqueueAndWait("j", 1, { timeout: 200 }));
+    expect(await patient).toBeInstanceOf(TimeoutError);
+  });
+
   it("is unknown where something accepts connections and never speaks", async () => {
     const sockets: Socket[] = [];
     const server = createServer((socket) => void sockets.push(socket.resume())).listen(0, "127.0.0.1");
