@@ -4,10 +4,8 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { delimiter, resolve } from "node:path";
 import { Stop } from "./process.mjs";
 
-/** The oldest host Node that can take the pinned one's place: it has node:sqlite and runs TypeScript. */
-const OLDEST_HOST_NODE = [22, 13];
-/** From here on Node runs TypeScript without being asked. */
-const RUNS_TYPESCRIPT_UNASKED = [22, 18];
+/** The oldest host Node that can take the pinned one's place: it runs our TypeScript as it is, `await using` included. What is published runs on older ones. */
+const OLDEST_HOST_NODE = [24, 0];
 const OLDEST_REDIS = [7, 0];
 const OLDEST_VALKEY = [7, 2];
 
@@ -60,9 +58,6 @@ export function useNode() {
       `queuecall is developed with Node 24, which its packages have not got for ${process.platform}-${process.arch}; ` +
         `the Node on PATH is ${version || "missing"}, but ${OLDEST_HOST_NODE.join(".")} or newer is needed: https://nodejs.org/en/download`,
     );
-  }
-  if (isOlder(version, RUNS_TYPESCRIPT_UNASKED)) {
-    process.env.NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ""} --experimental-strip-types`.trim();
   }
 }
 
