@@ -22,6 +22,7 @@ export interface Hello {
 export interface Welcome {
   brokerId: string;
   leaseMs: number;
+  deliveryLeaseMs: number;
   pingIntervalMs: number;
   reconnectGraceMs: number;
   maxMessageBytes: number;

@@ -3,6 +3,7 @@ import type { Clock, Timer } from "../../protocol/clock.ts";
 import { PROGRESS_INTERVAL_MS } from "../../protocol/limits.ts";
 import type { Progress } from "../job/job.ts";
 import type { LeaseRef } from "./frames.ts";
+import { keyOf } from "./waiters.ts";
 
 export interface Lease extends LeaseRef {
   /** The frame it left in; 0: not sent, or adopted. */
@@ -22,53 +23,57 @@ interface Entry extends Lease {
 
 export class Leases {
   readonly #clock: Clock;
-  readonly #byToken = new Map<string, Entry>();
+  /** By job: a newer lease of a job voids the one before. */
+  readonly #byJob = new Map<string, Entry>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   get size(): number {
-    return this.#byToken.size;
+    return this.#byJob.size;
   }
 
   all(): Lease[] {
-    return [...this.#byToken.values()];
+    return [...this.#byJob.values()];
   }
 
   has(ref: LeaseRef): boolean {
-    return this.#byToken.has(tokenOf(ref));
+    return this.#find(ref) !== undefined;
   }
 
   add(ref: LeaseRef, received: boolean): void {
+    this.#byJob.get(keyOf(ref))?.timer?.cancel();
     const entry = { ...refOf(ref), seq: 0n, received, full: received, reportedAt: Number.NEGATIVE_INFINITY };
-    this.#byToken.set(tokenOf(ref), { ...entry, report: undefined, timer: undefined });
+    this.#byJob.set(keyOf(ref), { ...entry, report: undefined, timer: undefined });
   }
 
   /** It was renewed. */
   renewed(ref: LeaseRef): void {
-    const entry = this.#byToken.get(tokenOf(ref));
+    const entry = this.#find(ref);
     if (entry) entry.full = true;
   }
 
   drop(ref: LeaseRef): void {
-    this.#byToken.get(tokenOf(ref))?.timer?.cancel();
-    this.#byToken.delete(tokenOf(ref));
+    const entry = this.#find(ref);
+    if (!entry) return;
+    entry.timer?.cancel();
+    this.#byJob.delete(keyOf(ref));
   }
 
   sent(ref: LeaseRef, seq: bigint): void {
-    const entry = this.#byToken.get(tokenOf(ref));
+    const entry = this.#find(ref);
     if (entry) entry.seq = seq;
   }
 
   /** Everything up to this frame has arrived. */
   received(seq: bigint): void {
-    for (const entry of this.#byToken.values()) if (entry.seq > 0n && entry.seq <= seq) entry.received = true;
+    for (const entry of this.#byJob.values()) if (entry.seq > 0n && entry.seq <= seq) entry.received = true;
   }
 
   /** Passes the newest report on, at most once per PROGRESS_INTERVAL_MS. False where the lease is not held. */
   report(ref: LeaseRef, progress: Progress, store: (progress: Progress) => void): boolean {
-    const entry = this.#byToken.get(tokenOf(ref));
+    const entry = this.#find(ref);
     if (!entry) return false;
     entry.report = progress;
     if (entry.timer) return true;
@@ -82,6 +87,11 @@ export class Leases {
     if (waitMs <= 0) pass();
     else entry.timer = this.#clock.setTimer(pass, waitMs, { unref: true });
     return true;
+  }
+
+  #find(ref: LeaseRef): Entry | undefined {
+    const entry = this.#byJob.get(keyOf(ref));
+    return entry && Buffer.compare(entry.leaseToken, ref.leaseToken) === 0 ? entry : undefined;
   }
 }
 
@@ -98,8 +108,4 @@ export function byQueue<T extends LeaseRef>(refs: readonly T[]): [string, T[]][]
     else groups.set(ref.queue, [ref]);
   }
   return [...groups];
-}
-
-function tokenOf({ leaseToken }: LeaseRef): string {
-  return Buffer.from(leaseToken.buffer, leaseToken.byteOffset, leaseToken.byteLength).toString("hex");
 }

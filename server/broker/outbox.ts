@@ -20,6 +20,8 @@ export class Outbox {
   #flushing = false;
   #seq = 0n;
   #open = false;
+  /** When the oldest frame left that the worker has not confirmed. Monotonic milliseconds. */
+  unconfirmedSince: number | undefined;
   /** When something left last. Monotonic milliseconds. */
   lastSent: number;
 
@@ -34,6 +36,11 @@ export class Outbox {
   /** The seq of the newest frame with deliveries. */
   get seq(): bigint {
     return this.#seq;
+  }
+
+  /** Frames up to this one have arrived. */
+  confirmed(seq: bigint): void {
+    this.unconfirmedSince = seq === this.#seq ? undefined : this.#clock.monotonic();
   }
 
   /** From the welcome on. What was said before leaves now. */
@@ -86,6 +93,7 @@ export class Outbox {
   #send(frame: BrokerFrame): void {
     if (frame.deliveries.length > 0) {
       frame.seq = ++this.#seq;
+      this.unconfirmedSince ??= this.#clock.monotonic();
       for (const job of frame.deliveries) this.#sent(job, frame.seq);
     }
     this.#link.send(frame);

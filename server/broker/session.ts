@@ -22,6 +22,8 @@ import type { BrokerFrame, Hello, LeaseRef, Link, Settled, Settlement, WorkerFra
 import { byQueue, type Lease, Leases, refOf } from "./leases.ts";
 import { Outbox } from "./outbox.ts";
 
+/** A worker that has not confirmed a frame for this long gets no more jobs until it does. */
+const RECEIPT_PATIENCE_MS = 2_000;
 /** A stream that says nothing at first is not a worker. */
 const HELLO_TIMEOUT_MS = 10_000;
 
@@ -59,6 +61,8 @@ export class Session {
   #hello: Hello | undefined;
   #window = 0;
   #queues: string[] = [];
+  /** What it held from before is settled: until then its room is not known. */
+  #adopted = false;
   #claiming = 0;
   #settling = 0;
   #halfClosed = false;
@@ -97,8 +101,14 @@ export class Session {
 
   /** How many jobs it can take now: window, less what it holds and what is being claimed for it. */
   get room(): number {
-    if (this.#state !== "open" || !this.#link.writable) return 0;
+    if (this.#state !== "open" || !this.#adopted || !this.#link.writable || this.#stuck) return 0;
     return Math.max(0, this.#window - this.#leases.size - this.#claiming);
+  }
+
+  /** It confirms nothing: what is sent now would only lie there. */
+  get #stuck(): boolean {
+    const since = this.#out.unconfirmedSince;
+    return since !== undefined && this.#host.clock.monotonic() - since > RECEIPT_PATIENCE_MS;
   }
 
   /** Sets room aside for a claim under way; `taken` gives it back. */
@@ -138,13 +148,16 @@ export class Session {
     }
     const { leaseMs, pingIntervalMs, reconnectGraceMs, maxResultBytes } = this.#host.settings;
     const { brokerId, maxMessageBytes } = this.#host;
-    this.#link.sendWelcome({ brokerId, leaseMs, pingIntervalMs, reconnectGraceMs, maxMessageBytes, maxResultBytes });
+    const limits = { maxMessageBytes, maxResultBytes };
+    const times = { leaseMs, deliveryLeaseMs: deliveryLeaseMs(leaseMs), pingIntervalMs, reconnectGraceMs };
+    this.#link.sendWelcome({ brokerId, ...times, ...limits });
     this.#out.open();
     this.#startTimers(hello.renewOnPong);
-    await this.#adopt(hello.held);
-    if (this.state !== "open") return;
+    // Before anything is awaited: a frame that follows hello may change both.
     this.#queues = hello.queues;
     this.#window = Math.min(hello.window, MAX_WINDOW);
+    await this.#adopt(hello.held);
+    this.#adopted = true;
     this.#host.roomChanged(this);
   }
 
@@ -158,7 +171,7 @@ export class Session {
         violation(`received_seq ${frame.receivedSeq} is ahead of the last frame sent, ${this.#out.seq}`),
       );
     }
-    if (frame.receivedSeq > 0n) this.#leases.received(frame.receivedSeq);
+    if (frame.receivedSeq > 0n) this.#received(frame.receivedSeq);
     if (frame.ping !== undefined) this.#say((out) => (out.pong = frame.ping as bigint));
     if (frame.pong !== undefined && this.#hello?.renewOnPong) this.#renewAll();
     if (frame.renewals.length > 0) this.#renew(frame.renewals);
@@ -255,6 +268,13 @@ export class Session {
   #giveBack(job: Claimed): void {
     this.#leases.drop(job);
     void this.#return(job, false);
+  }
+
+  #received(seq: bigint): void {
+    const stuck = this.#stuck;
+    this.#leases.received(seq);
+    this.#out.confirmed(seq);
+    if (stuck) this.#host.roomChanged(this);
   }
 
   async #adopt(held: LeaseRef[]): Promise<void> {

@@ -4,9 +4,9 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import {
   JobFailure_Kind,
-  type Job as ProtoJob,
   type JobSchema,
   Disposition as ProtoDisposition,
+  type Job as ProtoJob,
   type Payload as ProtoPayload,
   JobState as ProtoState,
 } from "../../gen/queuecall/v1/job_pb.js";

@@ -8,6 +8,7 @@ import { type JobSpec as ProtoJobSpec, OnDuplicate as ProtoOnDuplicate } from ".
 import type { Backoff } from "../../protocol/backoff.ts";
 import type { Clock } from "../../protocol/clock.ts";
 import { CallError, invalidField } from "../../protocol/errors.ts";
+import { generateJobId } from "../../protocol/job-id.ts";
 import * as limit from "../../protocol/limits.ts";
 import type { JobKey, JobSpec, OnDuplicate, Payload } from "../job/job.ts";
 import type { BrokerSettings } from "../settings.ts";
@@ -38,7 +39,7 @@ export function jobSpec(spec: ProtoJobSpec | undefined, clock: Clock, settings: 
   }
   return {
     queue: queueName("spec.queue", spec.queue),
-    jobId: spec.jobId === "" ? uuidV7(clock) : jobId("spec.job_id", spec.jobId),
+    jobId: spec.jobId === "" ? generateJobId(clock) : jobId("spec.job_id", spec.jobId),
     method: text("spec.method", spec.method, limit.MAX_METHOD_BYTES),
     payload,
     digest: digestOf(spec.method, payload),
@@ -184,16 +185,6 @@ function digestOf(method: string, payload: Payload): Uint8Array {
   if (payload.data.length === 0) return new Uint8Array();
   const hash = createHash("sha256").update(`${method}\0${payload.contentType}\0`).update(payload.data);
   return hash.digest().subarray(0, 16);
-}
-
-/** RFC 9562: 48 bits of milliseconds, then random bits; ids sort by time. */
-function uuidV7(clock: Clock): string {
-  const bytes = Buffer.from(clock.randomBytes(16));
-  bytes.writeUIntBE(Math.floor(clock.now()), 0, 6);
-  bytes[6] = 0x70 | ((bytes[6] as number) & 0x0f);
-  bytes[8] = 0x80 | ((bytes[8] as number) & 0x3f);
-  const hex = bytes.toString("hex");
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
 function quoted(value: string): string {

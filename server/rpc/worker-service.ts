@@ -226,6 +226,7 @@ function welcomeBytes(welcome: Welcome): Uint8Array {
   const value = {
     brokerId: welcome.brokerId,
     lease: durationOf(welcome.leaseMs),
+    deliveryLease: durationOf(welcome.deliveryLeaseMs),
     pingInterval: durationOf(welcome.pingIntervalMs),
     reconnectGrace: durationOf(welcome.reconnectGraceMs),
     maxMessageBytes: BigInt(welcome.maxMessageBytes),

@@ -303,3 +303,28 @@ describe("the stream", () => {
     expect(reasonOf(new SeamWorker(rig.broker, { protocolVersion: 2 }))).toBe("PROTOCOL_VERSION");
   });
 });
+
+describe("a stuck worker", () => {
+  test("gets nothing more while it confirms nothing, and goes on when it does", async () => {
+    const worker = new SeamWorker(rig.broker, { window: 10 });
+    worker.auto = false;
+    await enqueue(1);
+    expect(worker.deliveries).toHaveLength(1);
+    await rig.clock.advance(3_000);
+    await enqueue(3);
+    expect(worker.deliveries).toHaveLength(1);
+    worker.say({ receivedSeq: 1n });
+    await rig.clock.advance(1);
+    expect(worker.deliveries).toHaveLength(4);
+  });
+
+  test("a window sent right after hello counts, whatever hello said", async () => {
+    const worker = new SeamWorker(rig.broker, {
+      window: 10,
+      held: [{ queue: "q", jobId: "x", leaseToken: Buffer.alloc(16) }],
+    });
+    worker.say({ window: 2 });
+    await enqueue(5);
+    expect(worker.deliveries).toHaveLength(2);
+  });
+});

@@ -257,7 +257,7 @@ export declare type Welcome = Message<"queuecall.v1.Welcome"> & {
   brokerId: string;
 
   /**
-   * How long a delivery is the worker's without renewal. Default 30 s.
+   * How long a delivery is the worker's without renewal, once it has confirmed receipt. Default 30 s.
    *
    * @generated from field: google.protobuf.Duration lease = 2;
    */
@@ -297,6 +297,13 @@ export declare type Welcome = Message<"queuecall.v1.Welcome"> & {
    * @generated from field: uint32 protocol_version = 7;
    */
   protocolVersion: number;
+
+  /**
+   * How long a delivery waits for its receipt (received_seq); after that it is offered again. Default lease/3.
+   *
+   * @generated from field: google.protobuf.Duration delivery_lease = 8;
+   */
+  deliveryLease?: Duration | undefined;
 };
 
 /**
@@ -748,7 +755,8 @@ export declare type BrokerFrame = Message<"queuecall.v1.BrokerFrame"> & {
   adopted: Adopted[];
 
   /**
-   * Leases that are the worker's no longer: stop, do not settle.
+   * Leases that are the worker's no longer: stop, do not settle. Said in answer to hello, renewals and progress; a
+   * worker that sends none of them (and does not renew on pong) learns it from the answer to its settlement.
    *
    * @generated from field: repeated queuecall.v1.Lost lost = 5;
    */
