@@ -32,7 +32,7 @@ async function killLoop(storage: string): Promise<void> {
           if (++inRound === PER_ROUND) {
             down = true;
             // In the middle of the others' enqueues.
-            await broker.actor.kill("SIGKILL");
+            await broker.child.kill("SIGKILL");
           }
         } catch (error) {
           expect(error).toBeInstanceOf(BrokerUnavailableError);

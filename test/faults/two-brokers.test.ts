@@ -30,8 +30,8 @@ async function thousandCalls(victim: Victim) {
   let next = 0;
   let answered = 0;
   const blow = async () => {
-    if (victim === "the callers' broker") await a.actor.kill("SIGKILL");
-    if (victim === "the worker's broker") await b.actor.kill("SIGKILL");
+    if (victim === "the callers' broker") await a.child.kill("SIGKILL");
+    if (victim === "the worker's broker") await b.child.kill("SIGKILL");
     if (victim === "the worker") await first?.kill("SIGKILL");
   };
   const caller = async () => {
