@@ -128,7 +128,8 @@ class SqliteStorage implements Storage {
       const leased = this.#jobs.leased({ ...request, leaseToken }, now);
       if (leased) return { kind: "settled", ...this.#jobs.changed(this.#settle(leased, request, now), now) };
       const kept = this.#jobs.find(request, now);
-      if (kept?.job.settledToken !== leaseToken) return { kind: "lost" };
+      // An empty token would match a job that was never settled.
+      if (leaseToken === "" || kept?.job.settledToken !== leaseToken) return { kind: "lost" };
       return { kind: "duplicate", ...this.#jobs.changed(kept, now) };
     });
   }
