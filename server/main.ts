@@ -28,7 +28,8 @@ export async function serve(config: Config): Promise<number> {
   // A storage that does not answer yet must not hold up the end: nothing has been accepted.
   const broker = await Promise.race([starting, signal.then(() => undefined)]);
   if (!broker) return ExitCode.drained;
-  process.stdout.write(`${readyLine(broker)}\n`);
+  // A storage that is away is waited for; whoever asks meanwhile is told UNAVAILABLE.
+  void broker.serving.then(() => process.stdout.write(`${readyLine(broker)}\n`));
 
   const end = await Promise.race([signal, broker.failed]);
   if (end instanceof Error) {

@@ -44,6 +44,8 @@ export interface BrokerServer {
   /** Stops at once. Nothing stored is lost. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
+  /** Resolves once the storage answers for the first time: from then on calls are accepted. */
+  readonly serving: Promise<void>;
   /** Resolves if the broker can never go on, e.g. after a failed fsync: the process should exit. */
   readonly failed: Promise<Error>;
   /** For tests and metrics: what it holds now. */
@@ -93,7 +95,9 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
   health.addToServer(server);
   addReflection(server);
 
+  const { promise: serving, resolve: serve } = Promise.withResolvers<void>();
   const showReadiness = (ready: boolean) => {
+    if (ready) serve();
     if (!broker.draining) health.setStatus(SERVICE, ready ? "SERVING" : "NOT_SERVING");
   };
   const stopWatching = storage.onReady(showReadiness);
@@ -145,6 +149,7 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
     drain,
     close,
     [Symbol.asyncDispose]: close,
+    serving,
     failed,
     stats: {
       get waiting() {
