@@ -460,7 +460,7 @@ export class Broker {
     this.#draining = true;
     this.#dispatcher.close();
     this.#waiters.interruptAll();
-    for (const session of [...this.#lanes.values()]) session.drain("shutdown");
+    for (const session of [...this.#lanes.values()]) session.dismiss("shutdown");
     if (this.#lanes.size > 0) await new Promise<void>((resolve) => (this.#allClosed = resolve));
   }
 

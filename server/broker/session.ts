@@ -66,6 +66,7 @@ export class Session {
   #claiming = 0;
   #settling = 0;
   #halfClosed = false;
+  #dismissed = false;
   #lastHeard: number;
   #pings = 0n;
   #timers: Timer[] = [];
@@ -209,6 +210,13 @@ export class Session {
     this.#state = "draining";
     for (const job of this.#out.unsent()) this.#giveBack(job);
     this.#say((out) => (out.drain = reason));
+  }
+
+  /** The broker goes away, or wants the stream elsewhere: drain, and end as soon as nothing is held. */
+  dismiss(reason: string): void {
+    this.#dismissed = true;
+    this.drain(reason);
+    this.#endWhenDone();
   }
 
   /** Ends the stream: the same session opened a newer one, which takes over the leases it `held`. */
@@ -417,7 +425,7 @@ export class Session {
       return true;
     });
     this.#every(maxStreamAgeMs * (0.9 + 0.2 * clock.random()), () => {
-      this.drain("max-stream-age");
+      this.dismiss("max-stream-age");
       // A worker that does not move on is cut after the drain's usual time; its leases have their grace.
       this.#every(this.#host.settings.drainTimeoutMs, () => {
         this.finish();
@@ -446,8 +454,8 @@ export class Session {
   }
 
   #endWhenDone(): void {
-    if (!this.#halfClosed || this.#settling > 0 || this.#state === "closed") return;
-    this.finish();
+    const done = this.#halfClosed || (this.#dismissed && this.#leases.size === 0);
+    if (done && this.#settling === 0 && this.#state !== "closed") this.finish();
   }
 }
 

@@ -251,12 +251,28 @@ describe("the stream", () => {
     expect(worker.frames.filter((frame) => frame.ping !== undefined).length).toBeGreaterThan(30);
   });
 
-  test("of half an hour is asked to move on, and cut if it does not", async () => {
+  test("of half an hour is asked to move on: at once where it holds nothing", async () => {
     const worker = new SeamWorker(rig.broker);
     await rig.clock.advance(34 * 60_000);
     expect(worker.frames.map((frame) => frame.drain).filter(Boolean)).toEqual(["max-stream-age"]);
-    await rig.clock.advance(60_000);
     expect(worker.end_).toEqual({});
+  });
+
+  test("of half an hour that holds a job ends with it, or is cut", async () => {
+    const [done, stays] = [
+      new SeamWorker(rig.broker, { renewOnPong: true }),
+      new SeamWorker(rig.broker, { renewOnPong: true }),
+    ];
+    await enqueue(2);
+    await rig.clock.advance(30 * 60_000 + 10_000);
+    expect(done.frames.map((frame) => frame.drain).filter(Boolean)).toEqual(["max-stream-age"]);
+    expect(done.end_).toBeUndefined();
+    done.complete(done.deliveries[0] as never);
+    await rig.clock.advance(1);
+    expect(done.frames.flatMap((frame) => frame.settled)).toMatchObject([{ result: "ok" }]);
+    expect(done.end_).toEqual({});
+    await rig.clock.advance(60_000);
+    expect(stays.end_).toEqual({});
   });
 
   test("a worker's drain is confirmed, and nothing is delivered after it", async () => {
