@@ -1,7 +1,7 @@
 /** Random histories of verbs for the lockstep: made from a seed alone, so that a failure can be run again. */
 import type { JobKey, OnDuplicate } from "../../server/job/job.ts";
 import type { Claim, ClaimAnswer, SettleOutcome, Storage } from "../../server/storage/storage.ts";
-import { completed, failed, LEASE, payload, SECOND, specOf } from "./contract/rig.ts";
+import { completed, failed, LEASE, payload, SECOND, specOf } from "./specs.ts";
 
 /**
  * All durations are multiples of this, and a history takes less real time than a tenth of it. So a backend whose time

@@ -11,6 +11,8 @@ import { codeOf, SQLITE } from "./sqlite-error.ts";
 const LOCK_PATIENCE_MS = 500;
 /** Files up to this size are checked whole at each start (about a second); larger ones by their header and schema. */
 const FULL_CHECK_BYTES = 256 * 1024 * 1024;
+/** SQLite's smallest page. */
+const MIN_BYTES = 512;
 
 export interface Opened {
   db: DatabaseSync;
@@ -97,6 +99,8 @@ function look(path: string): Stats | undefined {
   if (stats && !stats.isFile()) {
     throw new StorageRefused(`storage sqlite:${path}: found a ${kindOf(stats)}, a file is required; give another path`);
   }
+  // SQLite takes a file of one byte for an empty one, and would write over it.
+  if (stats && stats.size > 0 && stats.size < MIN_BYTES) throw notADatabase(path);
   return stats;
 }
 
@@ -157,6 +161,12 @@ function corrupt(path: string, what: string): StorageRefused {
   );
 }
 
+function notADatabase(path: string): StorageRefused {
+  return new StorageRefused(
+    `storage sqlite:${path}: found a file that is no SQLite database, a queuecall file is required; give another path (the file was left as it is)`,
+  );
+}
+
 function refusal(path: string, error: unknown): StorageRefused {
   if (error instanceof StorageRefused) return error;
   const message = error instanceof Error ? error.message : String(error);
@@ -166,9 +176,7 @@ function refusal(path: string, error: unknown): StorageRefused {
         `storage sqlite:${path}: found it in use by another process, sole use is required; stop the other broker or give another path`,
       );
     case SQLITE.NOT_A_DATABASE:
-      return new StorageRefused(
-        `storage sqlite:${path}: found a file that is no SQLite database, a queuecall file is required; give another path (the file was left as it is)`,
-      );
+      return notADatabase(path);
     case SQLITE.CORRUPT:
       return corrupt(path, message);
     default:
