@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { ManualClock } from "../../protocol/manual-clock.ts";
 import { openStorage } from "../../server/storage/open.ts";
 import type { Storage, StorageOptions } from "../../server/storage/storage.ts";
+import { redis, redisCluster } from "./redis-backends.ts";
 
 export interface BackendOptions {
   /** Name of the broker that the storage is opened for. */
@@ -77,4 +78,4 @@ const sqlite: Backend = {
   },
 };
 
-export const backends: readonly Backend[] = [memory, sqlite];
+export const backends: readonly Backend[] = [memory, sqlite, redis, redisCluster];

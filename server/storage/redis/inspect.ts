@@ -1,0 +1,40 @@
+/** Everything a queue has, for tests and fsck: not atomic, not bounded. */
+import { Cluster } from "ioredis";
+import type { Inspection } from "../storage.ts";
+import { type Reply, send } from "./client.ts";
+import { type IndexName, indexNames, type Keys } from "./keys.ts";
+import type { Link } from "./link.ts";
+import { decodeInspected, type InspectedReply } from "./replies.ts";
+
+export async function inspect(
+  queue: string,
+  link: Link,
+  keys: Keys,
+  read: (ids: string[]) => Promise<Reply[]>,
+): Promise<Inspection> {
+  const entries = indexNames.map(async (name): Promise<[IndexName, string[]]> => {
+    const ids = (await link.command("zrange", keys.index(queue, name), 0, -1)) as Buffer[];
+    return [name, ids.map((id) => id.toString("utf8"))];
+  });
+  const indexes = Object.fromEntries(await Promise.all(entries)) as Inspection["indexes"];
+  // Not by the indexes: a record that none of them names is what an inspection is for.
+  const ids = [...(await recordsOf(queue, link, keys))].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  const replies = (await read(ids)) as InspectedReply[];
+  return { jobs: ids.map((id, i) => decodeInspected(queue, id, replies[i]!)), indexes };
+}
+
+async function recordsOf(queue: string, link: Link, keys: Keys): Promise<Set<string>> {
+  const { pattern, idOf } = keys.records(queue);
+  const nodes = link.client instanceof Cluster ? link.client.nodes("master") : [link.client];
+  const ids = new Set<string>();
+  for (const node of nodes) {
+    let cursor = "0";
+    do {
+      const reply = await link.call(() => send(node, "scan", [cursor, "MATCH", pattern, "COUNT", 1_000]));
+      const [next, found] = reply as [Buffer, Buffer[]];
+      for (const key of found) ids.add(idOf(key));
+      cursor = next.toString();
+    } while (cursor !== "0");
+  }
+  return ids;
+}

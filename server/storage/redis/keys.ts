@@ -1,0 +1,80 @@
+/**
+ * Every key and channel name, and nowhere else. All keys of a queue share the
+ * hash tag `{queue}`, so a script finds them in one slot of a cluster; a queue
+ * name holds no braces, and the prefix in front of the tag may not either. A
+ * queue that outgrows one slot can later be split into `{queue#1}`, `{queue#2}`,
+ * …, since no name contains "#".
+ *
+ *   qc:{queue}:m         hash    place in line (n), grace of reaping (g, G)
+ *   qc:{queue}:s         zset    scheduled, by due time
+ *   qc:{queue}:q         zset    queued, by -priority × 2^42 + place in line
+ *   qc:{queue}:r         zset    running, by end of lease: this set is who runs
+ *   qc:{queue}:f         zset    finished, by the time they are forgotten
+ *   qc:{queue}:b         zset    never started, by the time that fails them
+ *   qc:{queue}:w         zset    brokers with room, by when they said so
+ *   qc:{queue}:j:<id>    hash    the job's record: prelude.lua
+ *   qc:{queue}:p:<id>    string  envelope, then payload; the payload goes on SUCCEEDED
+ *   qc:{queue}:o:<id>    string  outcome: result, or what the worker said of a failure
+ *   qc:{queue}:g:<id>    string  last report of progress
+ *   qc:{queue}:h:<id>    list    tries that failed
+ *   qc:{queue}:c:<broker>.<lane>  string  what the lane's newest claim got
+ *   qc:queues:0 … 15     set     names of queues
+ *   qc:schema            string  version of all this
+ */
+
+/** Rises with every change that an older broker must not see. */
+export const SCHEMA_VERSION = 1;
+export const REGISTRIES = 16;
+
+/** The zsets that jobs are in, by the names of Inspection. */
+export type IndexName = "scheduled" | "queued" | "running" | "finished" | "start_by";
+export const indexNames: readonly IndexName[] = ["scheduled", "queued", "running", "finished", "start_by"];
+
+export class Keys {
+  readonly #prefix: string;
+
+  constructor(prefix: string) {
+    this.#prefix = prefix;
+  }
+
+  /** KEYS of every script, in the order of prelude.lua. */
+  ofScript(queue: string): string[] {
+    const tag = this.#tag(queue);
+    return [`${tag}m`, `${tag}s`, `${tag}q`, `${tag}r`, `${tag}f`, `${tag}b`, `${tag}w`];
+  }
+
+  index(queue: string, name: IndexName): string {
+    return this.ofScript(queue)[1 + indexNames.indexOf(name)]!;
+  }
+
+  /** A glob for the records of a queue, and the id in a key that it finds. */
+  records(queue: string): { pattern: string; idOf(key: Buffer): string } {
+    const start = `${this.#tag(queue)}j:`;
+    const bytes = Buffer.byteLength(start);
+    return { pattern: `${start.replace(/[\\*?[\]]/g, "\\$&")}*`, idOf: (key) => key.toString("utf8", bytes) };
+  }
+
+  /** The registry that a queue is named in: spread, so that no slot has them all. */
+  registryOf(queue: string): string {
+    let hash = 0;
+    for (let i = 0; i < queue.length; i++) hash = (hash * 31 + queue.charCodeAt(i)) | 0;
+    return this.registry((hash >>> 0) % REGISTRIES);
+  }
+
+  registry(index: number): string {
+    return `${this.#prefix}:queues:${index}`;
+  }
+
+  schema(): string {
+    return `${this.#prefix}:schema`;
+  }
+
+  /** The channel of hints for one broker. */
+  hints(broker: string): string {
+    return `${this.#prefix}:hint:${broker}`;
+  }
+
+  #tag(queue: string): string {
+    return `${this.#prefix}:{${queue}}:`;
+  }
+}

@@ -1,0 +1,63 @@
+#!lua flags=allow-oom
+-- uses: lifecycle, time-driven
+-- Leases the best jobs in line, after all time-driven work that is due. A repeat claims nothing: it answers what it still holds.
+-- ARGV: 3 lane 4 claim 5 worker 6 max 7 maxBytes 8 lease 9 jitter 10 grace ("": none) 11… tokens, `max` of them
+-- Returns {changed[], {job, attempt, maxAttempts, fence, token, runTimeoutLeft, createTime, version, cancelRequested,
+--          bytes of the envelope, envelope and payload, tell}[]}
+-- Cost: O((max + jobs that are due) × log jobs of the queue)
+local lane, claim_id, worker, max = ARGV[3], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
+local max_bytes, lease = tonumber(ARGV[7]), tonumber(ARGV[8])
+local owner = ME .. '.' .. lane
+-- What the lane's newest claim got, long enough for any repeat: its number, then a job a line.
+local last_claim, KEEP_CLAIM_MS = QUEUE .. 'c:' .. owner, 60000
+
+local function answer(job)
+  return {
+    job.id, job.attempt, job.maxAttempts, job.fence, job.leaseToken,
+    job.runUntil > 0 and math.max(1, job.runUntil - NOW) or 0,
+    job.createTime, job.version, job.cancelRequested, job.envelopeBytes,
+    call('GET', payload_key(job.id)), others(job.watchers),
+  }
+end
+
+local work = gather(ARGV[10])
+local before = {}
+for line in string.gmatch(call('GET', last_claim) or '-1', '[^\n]+') do before[#before + 1] = line end
+local repeated, outdated = tonumber(before[1]) == claim_id, tonumber(before[1]) > claim_id
+-- All that can be best: those in line, more by what leaves it below, and those that are due.
+local line = (repeated or outdated) and {} or call('ZRANGE', QUEUED, 0, max + #work.starts - 1)
+for _, id in ipairs(line) do load(id) end
+for i = 2, repeated and #before or 0 do load(before[i]) end
+
+local answers = advance(work, tonumber(ARGV[9]), '1')
+local jobs = {}
+if repeated then
+  for i = 2, #before do
+    local job = leased(before[i], ARGV[9 + i])
+    if job then jobs[#jobs + 1] = answer(job) end
+  end
+end
+if repeated or outdated then return { answers, jobs } end
+
+local best, bytes, ids = {}, 0, { int(claim_id) }
+for id, job in pairs(loaded) do
+  if job and job.whole and job.state == 'queued' then best[#best + 1] = job
+  elseif not job or not job.whole then forget(id) end
+end
+table.sort(best, function(a, b) return a.score < b.score end)
+for i = 1, math.min(max, #best) do
+  local job = best[i]
+  bytes = bytes + job.payload_bytes
+  if i > 1 and bytes > max_bytes then break end
+  claim(job, ARGV[10 + i], lease, owner, worker)
+  save(job)
+  jobs[i], ids[i + 1] = answer(job), job.id
+end
+if #jobs > 0 then call('SET', last_claim, table.concat(ids, '\n'), 'PX', KEEP_CLAIM_MS) end
+if #jobs < max then
+  call('ZADD', HUNGRY, int(NOW_US), ME)
+  call('ZREMRANGEBYRANK', HUNGRY, 0, -65)
+else
+  call('ZREM', HUNGRY, ME)
+end
+return { answers, jobs }

@@ -1,0 +1,52 @@
+#!lua
+-- uses: lifecycle
+-- Stores a job, joins it, or answers what is kept. Without allow-oom: a full Redis refuses it before it starts.
+-- ARGV: 3 listen ("waiters", "watchers", "") 4 hungryHere 5 job 6 request 7 digest 8 on_duplicate 9 reject_payload_mismatch
+--       10 priority 11 delay 12 max_attempts 13 run_timeout 14 start_timeout 15 result_ttl 16 backoff
+--       17 bytes of the envelope 18 envelope and payload
+-- Returns {"exists" | "mismatch" | disposition, status, mismatch, tell, wake, 1 if the queue had never had a job}
+-- Cost: O(log jobs of the queue)
+local _, _, list, hungry_here, id, request, digest, policy, reject_mismatch = unpack(ARGV)
+local kept = find(id)
+
+local function create(previous)
+  local delay, seq = tonumber(ARGV[11]), call('HINCRBY', META, 'n', 1)
+  local job = fresh(id, load(id))
+  job.state, job.version, job.seq = delay > 0 and 'scheduled' or 'queued', NOW_US, seq
+  job.priority, job.maxAttempts, job.backoff = tonumber(ARGV[10]), tonumber(ARGV[12]), ARGV[16]
+  job.runTimeoutMs, job.startTimeoutMs, job.resultTtlMs = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15])
+  job.createTime, job.dueTime = NOW, delay > 0 and NOW + delay or 0
+  job.requestId, job.digest, job.envelopeBytes = request, digest, tonumber(ARGV[17])
+  if previous then
+    job.version, job.fence = math.max(previous.version + 1, NOW_US), previous.fence
+    job.waiters, job.watchers = previous.waiters, previous.watchers
+  end
+  local told = previous and tell(job, true) or ''
+  if load(id) then drop_traces(job) end
+  call('SET', payload_key(id), ARGV[18])
+  listen(job, list)
+  save(job)
+  return { 'created', short(job), 0, told, wake(job, hungry_here), seq == 1 and 1 or 0 }
+end
+
+local function answer(disposition, mismatch, remembers)
+  if remembers then remember_join(kept, request) end
+  listen(kept, list)
+  save(kept)
+  -- A repeat may be here because the first answer was lost, and with it whom to wake.
+  local woken = disposition == 'created' and wake(kept, hungry_here) or ''
+  return { disposition, short(kept), mismatch and 1 or 0, '', woken, 0 }
+end
+
+if not kept then return create() end
+if request ~= '' and kept.requestId == request then return answer('created', false, false) end
+local terminal = TERMINAL[kept.state]
+local mismatch = digest ~= '' and digest ~= kept.digest
+if request ~= '' and joined_by(kept, request) then return answer('joined', mismatch, false) end
+if kept.state == 'cancelled' then return create(kept) end
+if policy == 'reject' then return { 'exists', short(kept) } end
+if terminal and policy == 'rerun_if_finished' then return create(kept) end
+if kept.state == 'failed' and policy == 'rerun_if_failed' then return create(kept) end
+if mismatch and reject_mismatch == '1' then return { 'mismatch', short(kept) } end
+local reruns = policy == 'rerun_if_failed' or policy == 'rerun_if_finished'
+return answer(terminal and 'cached' or 'joined', mismatch, reruns and not terminal and request ~= '')

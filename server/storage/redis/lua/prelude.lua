@@ -1,0 +1,243 @@
+-- In front of every script: one clock, the record of a job, and its place in the indexes.
+-- KEYS, of every script: the fixed keys of one queue, in the order of keys.ts. The keys of a job
+-- are built from the first of them, so they are in the same slot; load() reads them before any write.
+-- ARGV, of every script: 1 clock offset (ms; 0 but in tests), 2 this broker. The rest is the script's.
+-- Numbers are doubles: whole and below 2^53. Whole microseconds since 1970 fit until the year 2255.
+local META, SCHEDULED, QUEUED, RUNNING, FINISHED, START_BY, HUNGRY = unpack(KEYS)
+local QUEUE = string.sub(META, 1, -2)
+local call = redis.call
+local ME = ARGV[2]
+
+local time = call('TIME')
+local NOW_US = tonumber(time[1]) * 1000000 + tonumber(time[2]) + tonumber(ARGV[1]) * 1000
+local NOW = math.floor(NOW_US / 1000)
+
+-- Redis collects a finished job this long after its time, in case no broker did. Milliseconds.
+local COLLECT_AFTER = 60000
+local MAX_PER_KIND = 100
+local MAX_LISTENERS = 16
+local MAX_ATTEMPTS_KEPT = 10
+
+-- Field of the hash → name in JobRecord. Short, and absent where it says nothing, so that the hash stays a listpack.
+local NAME = {
+  s = 'state', v = 'version', a = 'attempt', A = 'maxAttempts', c = 'crashes', P = 'priority', n = 'seq',
+  C = 'createTime', S = 'startTime', E = 'endTime', X = 'expireTime', D = 'dueTime',
+  R = 'runTimeoutMs', B = 'startTimeoutMs', T = 'resultTtlMs', b = 'backoff',
+  F = 'fence', k = 'leaseToken', L = 'leaseUntil', U = 'runUntil', O = 'owner', W = 'workerId', K = 'settledToken',
+  q = 'cancelRequested', i = 'requestId', J = 'joinedBy', d = 'digest', f = 'failureKind',
+  w = 'waiters', y = 'watchers', e = 'envelopeBytes',
+}
+local ABSENT = {
+  state = '', version = 0, attempt = 0, maxAttempts = 3, crashes = 0, priority = 0, seq = 0,
+  createTime = 0, startTime = 0, endTime = 0, expireTime = 0, dueTime = 0,
+  runTimeoutMs = 0, startTimeoutMs = 0, resultTtlMs = 3600000, backoff = '100,2,30000',
+  fence = 0, leaseToken = '', leaseUntil = 0, runUntil = 0, owner = '', workerId = '', settledToken = '',
+  cancelRequested = 0, requestId = '', joinedBy = '', digest = '', failureKind = '',
+  waiters = '', watchers = '', envelopeBytes = 0,
+}
+local JOB = { __index = ABSENT }
+local TERMINAL = { succeeded = true, failed = true, cancelled = true }
+
+local function int(number)
+  return string.format('%.0f', number)
+end
+
+local function record_key(id) return QUEUE .. 'j:' .. id end
+local function payload_key(id) return QUEUE .. 'p:' .. id end -- envelope, then payload
+local function outcome_key(id) return QUEUE .. 'o:' .. id end -- result, or failure detail
+local function progress_key(id) return QUEUE .. 'g:' .. id end
+local function history_key(id) return QUEUE .. 'h:' .. id end
+
+-- The one index that a job of this state is in, and its score there.
+local function place(job)
+  if job.state == 'scheduled' then return SCHEDULED, job.dueTime end
+  if job.state == 'queued' then return QUEUED, job.seq - job.priority * 4398046511104 end
+  if job.state == 'running' then return RUNNING, job.leaseUntil end
+  if TERMINAL[job.state] then return FINISHED, job.expireTime end
+end
+
+-- When a job that was never started fails; 0 where it cannot.
+local function start_by(job)
+  local waiting = job.state == 'queued' or job.state == 'scheduled'
+  if waiting and job.startTime == 0 and job.startTimeoutMs > 0 then return job.createTime + job.startTimeoutMs end
+  return 0
+end
+
+local function decode(id, flat)
+  local job = setmetatable({ id = id, kept = {} }, JOB)
+  for i = 1, #flat, 2 do
+    local name, value = NAME[flat[i]], flat[i + 1]
+    job.kept[flat[i]] = value
+    if name then job[name] = type(ABSENT[name]) == 'number' and tonumber(value) or value end
+  end
+  job.index, job.score = place(job)
+  job.start_by = start_by(job)
+  return job
+end
+
+local loaded = {}
+-- The record as it is kept, or false. Touches every key of the job: a slot that moves away fails here, before any write.
+local function load(id)
+  if loaded[id] == nil then
+    local flat = call('HGETALL', record_key(id))
+    local job = #flat > 0 and decode(id, flat)
+    local bytes = call('STRLEN', payload_key(id))
+    local outcome = call('EXISTS', outcome_key(id))
+    call('EXISTS', progress_key(id), history_key(id))
+    if job then
+      job.payload_bytes = bytes - job.envelopeBytes
+      -- A payload is never empty: it carries its types. A part that is missing was evicted or deleted by hand.
+      if job.state == 'succeeded' then job.whole = outcome == 1 else job.whole = job.payload_bytes > 0 end
+    end
+    loaded[id] = job
+  end
+  return loaded[id]
+end
+
+-- The job, unless its time is over: then it is as good as absent, whether or not it is collected yet.
+local function find(id)
+  local job = load(id)
+  if job and job.whole and not (TERMINAL[job.state] and job.expireTime <= NOW) then return job end
+end
+
+-- The job, if that token is its current one; also past the lease's end, until it is reaped.
+local function leased(id, token)
+  local job = find(id)
+  if job and job.state == 'running' and job.leaseToken == token then return job end
+end
+
+-- A job that takes the place of `previous`, inheriting nothing.
+local function fresh(id, previous)
+  local was = previous or { kept = {}, start_by = 0 }
+  return setmetatable({ id = id, kept = was.kept, index = was.index, score = was.score, start_by = was.start_by }, JOB)
+end
+
+local function save_record(job)
+  local set, del = {}, {}
+  for field, name in pairs(NAME) do
+    local value = rawget(job, name)
+    if value == ABSENT[name] then value = nil end
+    if type(value) == 'number' then value = int(value) end
+    if value ~= job.kept[field] then
+      if value then
+        set[#set + 1] = field
+        set[#set + 1] = value
+      else
+        del[#del + 1] = field
+      end
+      job.kept[field] = value
+    end
+  end
+  if #set > 0 then call('HSET', record_key(job.id), unpack(set)) end
+  if #del > 0 then call('HDEL', record_key(job.id), unpack(del)) end
+end
+
+local function save_times(job, index, score)
+  if index == FINISHED and (job.index ~= index or job.score ~= score) then
+    local left = int(score - NOW + COLLECT_AFTER)
+    call('PEXPIRE', record_key(job.id), left)
+    call('PEXPIRE', payload_key(job.id), left)
+    call('PEXPIRE', outcome_key(job.id), left)
+    call('PEXPIRE', progress_key(job.id), left)
+    call('PEXPIRE', history_key(job.id), left)
+  elseif index ~= FINISHED and job.index == FINISHED then
+    call('PERSIST', record_key(job.id))
+    call('PERSIST', payload_key(job.id))
+  end
+end
+
+-- Keeps the job's record, and all that follows from it: its index, its time to live. Blobs must be there already.
+local function save(job)
+  if job.failed_attempt then
+    call('RPUSH', history_key(job.id), job.failed_attempt)
+    call('LTRIM', history_key(job.id), -MAX_ATTEMPTS_KEPT, -1)
+    job.failed_attempt = nil
+  end
+  save_record(job)
+  local index, score = place(job)
+  save_times(job, index, score)
+  if job.index and job.index ~= index then call('ZREM', job.index, job.id) end
+  if job.index ~= index or job.score ~= score then call('ZADD', index, int(score), job.id) end
+  local deadline = start_by(job)
+  if deadline == 0 and job.start_by ~= 0 then call('ZREM', START_BY, job.id) end
+  if deadline ~= 0 and deadline ~= job.start_by then call('ZADD', START_BY, int(deadline), job.id) end
+  job.index, job.score, job.start_by = index, score, deadline
+end
+
+-- Everything of a job, and whatever index still names it.
+local function forget(id)
+  call('DEL', record_key(id), payload_key(id), outcome_key(id), progress_key(id), history_key(id))
+  for _, index in ipairs({ SCHEDULED, QUEUED, RUNNING, FINISHED, START_BY }) do call('ZREM', index, id) end
+end
+
+-- What the previous run left behind.
+local function drop_traces(job)
+  call('DEL', outcome_key(job.id), progress_key(job.id), history_key(job.id))
+end
+
+-- Adds this broker to a bounded list, newest last.
+local function listen(job, list)
+  if list == '' then return end
+  local names = {}
+  for name in string.gmatch(job[list], '[^,]+') do
+    if name == ME then return end
+    names[#names + 1] = name
+  end
+  names[#names + 1] = ME
+  job[list] = table.concat(names, ',', math.max(1, #names - MAX_LISTENERS + 1))
+end
+
+-- The other brokers of those lists, each once.
+local function others(...)
+  local seen, names = { [ME] = true }, {}
+  for _, list in ipairs({ ... }) do
+    for name in string.gmatch(list, '[^,]+') do
+      if not seen[name] then names[#names + 1] = name end
+      seen[name] = true
+    end
+  end
+  return table.concat(names, ',')
+end
+
+-- Whom a change concerns: its end, and a new run, also those that only wait.
+local function tell(job, new_run)
+  if new_run or TERMINAL[job.state] then return others(job.waiters, job.watchers) end
+  return others(job.watchers)
+end
+
+-- Takes one other broker off the list of the hungry, where the job waits for one. Newest first: it is the likeliest to live.
+local function wake(job, hungry_here)
+  if job.state ~= 'queued' or hungry_here == '1' then return '' end
+  for _, broker in ipairs(call('ZREVRANGE', HUNGRY, 0, 1)) do
+    if broker ~= ME then
+      call('ZREM', HUNGRY, broker)
+      return broker
+    end
+  end
+  return ''
+end
+
+-- JobStatus: id, state, version, attempt, cancelRequested, blob of the outcome; of a failure also record and history.
+local function short(job)
+  local status = { job.id, job.state, job.version, job.attempt, job.cancelRequested }
+  if not TERMINAL[job.state] then return status end
+  status[6] = call('GET', outcome_key(job.id))
+  if job.state ~= 'succeeded' then
+    status[7] = call('HGETALL', record_key(job.id))
+    status[8] = call('LRANGE', history_key(job.id), 0, -1)
+  end
+  return status
+end
+
+-- Changed: status, tell, wake, tickInMs (0: none).
+local function changed(job, told, woken)
+  local due = math.max(job.dueTime, start_by(job))
+  if job.dueTime > 0 and start_by(job) > 0 then due = math.min(job.dueTime, start_by(job)) end
+  return { short(job), told, woken, due > 0 and math.max(1, due - NOW) or 0 }
+end
+
+-- Job: status, record, envelope, report of progress.
+local function whole_of(job)
+  local envelope = job.envelopeBytes > 0 and call('GETRANGE', payload_key(job.id), 0, job.envelopeBytes - 1) or ''
+  return { short(job), call('HGETALL', record_key(job.id)), envelope, call('GET', progress_key(job.id)) }
+end

@@ -1,0 +1,11 @@
+#!lua flags=allow-oom
+-- Stores a report of progress. Only the current token can.
+-- ARGV: 3 job 4 token 5 report
+-- Returns {status, tell} or nil
+-- Cost: O(1)
+local job = leased(ARGV[3], ARGV[4])
+if not job then return false end
+call('SET', progress_key(job.id), ARGV[5])
+job.version = job.version + 1
+save(job)
+return { short(job), tell(job) }

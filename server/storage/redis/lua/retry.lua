@@ -1,0 +1,14 @@
+#!lua flags=allow-oom
+-- uses: lifecycle
+-- FAILED or CANCELLED: a new run with the stored payload. In flight: unchanged.
+-- ARGV: 3 hungryHere 4 job
+-- Returns {"ok", changed}, {"succeeded"}, or nil
+-- Cost: O(log jobs of the queue)
+local job = find(ARGV[4])
+if not job then return false end
+if job.state == 'succeeded' then return { 'succeeded' } end
+if not TERMINAL[job.state] then return { 'ok', changed(job, '', '') } end
+drop_traces(job)
+retry(job, call('HINCRBY', META, 'n', 1))
+save(job)
+return { 'ok', changed(job, tell(job, true), wake(job, ARGV[3])) }

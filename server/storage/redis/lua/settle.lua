@@ -1,0 +1,43 @@
+#!lua flags=allow-oom
+-- uses: lifecycle
+-- Ends an attempt. Only the current token can; repeating the accepted one is a duplicate.
+-- ARGV: 3 hungryHere 4 job 5 token 6 jitter 7 "completed" | "failed" | "released" | "cancelled" | "undelivered"
+--       8 blob of the outcome 9 message for the history 10 failure kind 11 retryable 12 retry_after ("": back-off) 13 sent
+-- Returns {"settled" | "duplicate", changed} or {"lost"}
+-- Cost: O(log jobs of the queue)
+local _, _, hungry_here, id, token, jitter, kind, blob, message = unpack(ARGV)
+local job = leased(id, token)
+
+if not job then
+  local kept = find(id)
+  if not kept or token == '' or kept.settledToken ~= token then return { 'lost' } end
+  -- The first answer may be lost, and with it whom to tell: hints may be doubled.
+  return { 'duplicate', changed(kept, tell(kept), wake(kept, hungry_here)) }
+end
+
+-- The result takes the payload's place; what people read of the job stays.
+local function keep_result()
+  if job.envelopeBytes > 0 then
+    call('SET', payload_key(id), call('GETRANGE', payload_key(id), 0, job.envelopeBytes - 1))
+  else
+    call('DEL', payload_key(id))
+  end
+  call('SET', outcome_key(id), blob)
+  complete(job)
+end
+
+local detailed = false
+if kind == 'completed' then
+  keep_result()
+elseif kind == 'failed' then
+  detailed = fail(job, ARGV[10], message, ARGV[11] == '1', tonumber(ARGV[12]), tonumber(jitter))
+elseif kind == 'released' then
+  release(job)
+elseif kind == 'cancelled' then
+  detailed = stop(job, message)
+else
+  undelivered(job, tonumber(ARGV[13]))
+end
+if detailed then call('SET', outcome_key(id), blob) end
+save(job)
+return { 'settled', changed(job, tell(job), wake(job, hungry_here)) }

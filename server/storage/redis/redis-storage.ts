@@ -1,0 +1,357 @@
+/**
+ * The storage contract on Redis and Valkey, alone, behind sentinels, or as a cluster. Each verb is one script of lua/,
+ * so it happens whole or not at all, and knows when it runs twice. This file turns requests into arguments and replies
+ * into answers; what the scripts say is in lua/, what is stored in keys.ts.
+ */
+import type { Disposition, Job, JobKey, JobStatus } from "../../job/job.ts";
+import { attemptMessage } from "../../job/lifecycle.ts";
+import { encodeEnvelope, encodeFailure, encodePayload, encodeProgress } from "../blob.ts";
+import type {
+  CancelAnswer,
+  Changed,
+  Claim,
+  ClaimAnswer,
+  Enqueue,
+  EnqueueAnswer,
+  Extend,
+  ExtendAnswer,
+  Hint,
+  Inspection,
+  Listen,
+  ProgressAnswer,
+  ReportProgress,
+  RetryAnswer,
+  Settle,
+  SettleAnswer,
+  SettleOutcome,
+  Storage,
+  StorageInfo,
+  StorageOptions,
+  Tick,
+  TickAnswer,
+} from "../storage.ts";
+import { type Argument, connect, connectOne, type Reply } from "./client.ts";
+import { HintLine } from "./hint-line.ts";
+import { decodeHint, encodeHint } from "./hints.ts";
+import { inspect } from "./inspect.ts";
+import { Keys } from "./keys.ts";
+import { CallFailed, Link } from "./link.ts";
+import { Readiness } from "./readiness.ts";
+import { Registry } from "./registry.ts";
+import {
+  type ChangedReply,
+  type ClaimedReply,
+  decodeChanged,
+  decodeClaimed,
+  decodeJob,
+  decodeNames,
+  decodeStatus,
+  type JobReply,
+  type StatusReply,
+} from "./replies.ts";
+import { type ScriptName, script } from "./scripts.ts";
+import { parseRedisUrl, type Target } from "./url.ts";
+
+export interface RedisOptions extends StorageOptions {
+  /** Longest that a verb may take. Default 5 s. */
+  callTimeoutMs?: number;
+  /** For tests: how far the storage's time is ahead of the server's. Whole milliseconds. */
+  clockOffsetMs?(): number;
+}
+
+const CALL_TIMEOUT_MS = 5_000;
+/** A start waits this long for a server that neither answers nor refuses. Milliseconds. */
+const START_PATIENCE_MS = 3_000;
+/** Jobs of one call of a script: each stays below a millisecond or so. */
+const MAX_JOBS_PER_SCRIPT = 100;
+
+/**
+ * @param url `redis://[:PASSWORD@]HOST:PORT[/DB][?prefix=qc]`, `rediss://`, `redis+cluster://HOST:PORT,…`, `redis+sentinel://HOST:PORT,…?name=`
+ * @throws StorageRefused (rejects) the server cannot be used as it is. One that cannot be reached is waited for, with `ready` false
+ */
+export async function openRedis(url: string, options: RedisOptions): Promise<Storage> {
+  const storage = new RedisStorage(parseRedisUrl(url), options);
+  try {
+    await storage.started();
+  } catch (error) {
+    await storage.close();
+    throw error;
+  }
+  return storage;
+}
+
+class RedisStorage implements Storage {
+  readonly #target: Target;
+  readonly #options: RedisOptions;
+  readonly #keys: Keys;
+  readonly #readiness: Readiness;
+  readonly #link: Link;
+  readonly #registry: Registry;
+  readonly #hintLine: HintLine;
+  readonly #subscribed = Promise.withResolvers<void>();
+  readonly #listeners = new Set<(hint: Hint) => void>();
+
+  constructor(target: Target, options: RedisOptions) {
+    const { clock, brokerId, requireDurability, warn } = options;
+    const keys = new Keys(target.prefix);
+    const name = `queuecall-${brokerId}`;
+    this.#target = target;
+    this.#options = options;
+    this.#keys = keys;
+    this.#readiness = new Readiness({
+      clock,
+      keys,
+      name: target.shown,
+      requireDurability,
+      warn,
+      onChange: (ready) => this.#changedReadiness(ready),
+    });
+    this.#link = new Link({
+      clock,
+      name: target.shown,
+      callTimeoutMs: options.callTimeoutMs ?? CALL_TIMEOUT_MS,
+      connect: () => connect(target, clock, name),
+      onState: (up, why) => (up ? this.#readiness.connected(this.#link.client) : this.#readiness.disconnected(why)),
+    });
+    this.#registry = new Registry(this.#link, keys);
+    let turn = 0;
+    this.#hintLine = new HintLine({
+      clock,
+      channel: keys.hints(brokerId),
+      connect: () => connectOne(target, target.addresses[turn++ % target.addresses.length]!, clock, `${name}-hints`),
+      onMessage: (message) => this.#hinted(message),
+      onSubscribed: (again) => (again ? this.#readiness.hintsMissed() : this.#subscribed.resolve()),
+    });
+  }
+
+  /** Resolves once it is known whether the server can be used, and hints come in. */
+  async started(): Promise<void> {
+    const patience = Promise.withResolvers<void>();
+    const timer = this.#options.clock.setTimer(patience.resolve, START_PATIENCE_MS);
+    await Promise.race([this.#readiness.first, patience.promise]);
+    if (this.#readiness.ready) await Promise.race([this.#subscribed.promise, patience.promise]);
+    timer.cancel();
+  }
+
+  get info(): StorageInfo {
+    const { durability, version } = this.#readiness.health;
+    return { kind: "redis", url: this.#target.shown, durability, version };
+  }
+
+  get ready(): boolean {
+    return this.#readiness.ready;
+  }
+
+  onReady(listener: (ready: boolean) => void): () => void {
+    return this.#readiness.onReady(listener);
+  }
+
+  async enqueue({ spec, requestId, listen, hungryHere }: Enqueue): Promise<EnqueueAnswer> {
+    const { queue, priority, delayMs, maxAttempts, runTimeoutMs, startTimeoutMs, resultTtlMs, backoff } = spec;
+    const envelope = Buffer.from(encodeEnvelope(spec), "utf8");
+    try {
+      await this.#registry.add(queue);
+      const reply = (await this.#run("enqueue", queue, [
+        listen ?? "",
+        flag(hungryHere),
+        spec.jobId,
+        requestId,
+        spec.digest,
+        spec.onDuplicate,
+        flag(spec.rejectPayloadMismatch),
+        priority,
+        delayMs,
+        maxAttempts,
+        runTimeoutMs,
+        startTimeoutMs,
+        resultTtlMs,
+        `${backoff.initialMs},${backoff.multiplier},${backoff.maxMs}`,
+        envelope.length,
+        Buffer.concat([envelope, encodePayload(spec.payload)]),
+      ])) as [kind: Buffer, status: StatusReply, mismatch: number, tell: Buffer, wake: Buffer, first: number];
+      const [kind, short, mismatch, tell, wake, first] = reply;
+      const status = decodeStatus(queue, short);
+      const said = kind.toString() as Disposition | "exists" | "mismatch";
+      if (said === "exists" || said === "mismatch") return { kind: said, status };
+      // The first job ever: the server may have lost everything, names of queues too, since they were written.
+      if (first === 1) await this.#registry.addAgain(queue);
+      return {
+        kind: "accepted",
+        disposition: said,
+        payloadMismatch: mismatch === 1,
+        status,
+        wake: decodeNames(wake),
+        tell: decodeNames(tell),
+      };
+    } catch (error) {
+      if (isFull(error)) return { kind: "full" };
+      throw error;
+    }
+  }
+
+  async claim(request: Claim): Promise<ClaimAnswer> {
+    const { queue, lane, claimId, workerId, max, maxBytes, tokens, leaseMs, jitter, graceMs } = request;
+    const terms = [lane, claimId, workerId, max, maxBytes, leaseMs, jitter, graceMs ?? "", ...tokens];
+    const [changed, jobs] = (await this.#run("claim", queue, terms)) as [ChangedReply[], ClaimedReply[]];
+    return {
+      jobs: jobs.map((each) => decodeClaimed(queue, each)),
+      changed: changed.map((each) => decodeChanged(queue, each)),
+    };
+  }
+
+  async extend({ queue, items, mode, lane, leaseMs }: Extend): Promise<ExtendAnswer[]> {
+    const owner = `${this.#options.brokerId}.${lane}`;
+    const replies = await this.#inChunks(items, (chunk) => {
+      const pairs = chunk.flatMap(({ jobId, leaseToken }) => [jobId, leaseToken]);
+      return this.#run("extend", queue, [mode, owner, leaseMs, ...pairs]);
+    });
+    return (replies as (0 | [cancelRequested: number, owner: Buffer])[]).map((reply) =>
+      reply === 0
+        ? { kind: "lost" }
+        : { kind: "ok", cancelRequested: reply[0] === 1, previousOwner: reply[1].toString() },
+    );
+  }
+
+  async settle({ queue, jobId, leaseToken, outcome, jitter, hungryHere }: Settle): Promise<SettleAnswer> {
+    const terms = [flag(hungryHere), jobId, leaseToken, jitter, outcome.kind, ...outcomeArguments(outcome)];
+    const [kind, changed] = (await this.#run("settle", queue, terms)) as [Buffer, ChangedReply?];
+    if (!changed) return { kind: "lost" };
+    return { kind: kind.toString() as "settled" | "duplicate", ...decodeChanged(queue, changed) };
+  }
+
+  async progress({ queue, jobId, leaseToken, progress }: ReportProgress): Promise<ProgressAnswer> {
+    const reply = await this.#run("progress", queue, [jobId, leaseToken, encodeProgress(progress)]);
+    if (reply === null) return { kind: "lost" };
+    const [short, tell] = reply as [StatusReply, Buffer];
+    const status = decodeStatus(queue, short);
+    return { kind: "ok", status, cancelRequested: status.cancelRequested, tell: decodeNames(tell) };
+  }
+
+  async cancel({ queue, jobId }: JobKey): Promise<CancelAnswer> {
+    const reply = await this.#run("cancel", queue, [jobId]);
+    if (reply === null) return { kind: "not_found" };
+    const [owner, leaseToken, changed] = reply as [Buffer, Buffer, ChangedReply];
+    return { kind: "ok", owner: owner.toString(), leaseToken, ...decodeChanged(queue, changed) };
+  }
+
+  async retry({ queue, jobId }: JobKey, { hungryHere }: { hungryHere: boolean }): Promise<RetryAnswer> {
+    const reply = await this.#run("retry", queue, [flag(hungryHere), jobId]);
+    if (reply === null) return { kind: "not_found" };
+    const [, changed] = reply as [Buffer, ChangedReply?];
+    return changed ? { kind: "ok", ...decodeChanged(queue, changed) } : { kind: "succeeded" };
+  }
+
+  async setResultTtl({ queue, jobId }: JobKey, resultTtlMs: number): Promise<Changed | undefined> {
+    const reply = await this.#run("set-result-ttl", queue, [jobId, resultTtlMs]);
+    return reply === null ? undefined : decodeChanged(queue, reply as ChangedReply);
+  }
+
+  async read({ queue, jobId }: JobKey, listen?: Listen): Promise<Job | undefined> {
+    const reply = await (listen ? this.#run("listen", queue, [jobId, listen]) : this.#run("read", queue, [jobId]));
+    return reply === null ? undefined : decodeJob(queue, reply as JobReply);
+  }
+
+  /** Queue by queue: the keys of a queue are in one slot. */
+  async readMany(keys: readonly JobKey[]): Promise<(JobStatus | undefined)[]> {
+    const answers = new Array<JobStatus | undefined>(keys.length).fill(undefined);
+    const byQueue = Map.groupBy(keys.keys(), (i) => keys[i]!.queue);
+    const reading = [...byQueue].map(async ([queue, places]) => {
+      const ids = places.map((i) => keys[i]!.jobId);
+      const replies = await this.#inChunks(ids, (chunk) => this.#run("read-many", queue, chunk));
+      for (const [n, reply] of replies.entries()) {
+        if (reply !== null) answers[places[n]!] = decodeStatus(queue, reply as StatusReply);
+      }
+    });
+    await Promise.all(reading);
+    return answers;
+  }
+
+  async tick({ queue, jitter, hungryHere, graceMs }: Tick): Promise<TickAnswer> {
+    const reply = await this.#run("tick", queue, [flag(hungryHere), jitter, graceMs ?? ""]);
+    const [changed, queued, nextInMs] = reply as [ChangedReply[], number, number];
+    return {
+      changed: changed.map((each) => decodeChanged(queue, each)),
+      queued,
+      ...(nextInMs > 0 && { nextInMs }),
+    };
+  }
+
+  queues(cursor?: string): Promise<{ queues: string[]; next?: string }> {
+    return this.#registry.page(cursor);
+  }
+
+  hint(broker: string, hint: Hint): void {
+    this.#link.post("publish", this.#keys.hints(broker), encodeHint(hint));
+  }
+
+  onHint(listener: (hint: Hint) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  inspect(queue: string): Promise<Inspection> {
+    const read = (ids: string[]) => this.#inChunks(ids, (chunk) => this.#run("inspect", queue, chunk));
+    return inspect(queue, this.#link, this.#keys, read);
+  }
+
+  async close(): Promise<void> {
+    this.#hintLine.close();
+    await this.#link.close();
+    this.#readiness.close();
+  }
+
+  // ── what they share ────────────────────────────────────────────────────────
+
+  #run(name: ScriptName, queue: string, args: Argument[]): Promise<Reply> {
+    const common = [this.#options.clockOffsetMs?.() ?? 0, this.#options.brokerId];
+    return this.#link.run(script(name), this.#keys.ofScript(queue), [...common, ...args]);
+  }
+
+  async #inChunks<T>(items: readonly T[], ask: (chunk: T[]) => Promise<Reply>): Promise<Reply[]> {
+    const asked: Promise<Reply>[] = [];
+    for (let i = 0; i < items.length; i += MAX_JOBS_PER_SCRIPT)
+      asked.push(ask(items.slice(i, i + MAX_JOBS_PER_SCRIPT)));
+    return (await Promise.all(asked)).flat() as Reply[];
+  }
+
+  #changedReadiness(ready: boolean): void {
+    // Another server, or the same without what it had: nothing known of it counts.
+    if (ready) this.#registry.forget();
+    this.#link.open = ready;
+  }
+
+  #hinted(message: Buffer): void {
+    const hint = decodeHint(message);
+    if (hint) for (const listener of this.#listeners) listener(hint);
+  }
+}
+
+/** ARGV 8 to 13 of settle.lua. */
+function outcomeArguments(outcome: SettleOutcome): Argument[] {
+  switch (outcome.kind) {
+    case "completed":
+      return [encodePayload(outcome.payload)];
+    case "failed": {
+      const { detail, failureKind, retryable, retryAfterMs } = outcome;
+      const message = attemptMessage(detail.status.message);
+      return [encodeFailure(detail), message, failureKind, flag(retryable), retryAfterMs ?? ""];
+    }
+    case "cancelled": {
+      const message = "the worker cancelled the job unasked";
+      return [encodeFailure({ status: { code: 1, message, details: [] }, type: "", stack: "" }), message];
+    }
+    case "released":
+      return [];
+    case "undelivered":
+      return ["", "", "", "", "", flag(outcome.sent)];
+  }
+}
+
+function flag(value: boolean): string {
+  return value ? "1" : "0";
+}
+
+/** Refused before anything was stored, and never stored by an earlier try. */
+function isFull(error: unknown): boolean {
+  return error instanceof CallFailed && error.code === "OOM" && error.accepted === "no";
+}

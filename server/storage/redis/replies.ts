@@ -1,0 +1,128 @@
+/** What the scripts answer, in the words of the contract. Replies are arrays of Buffers, whole numbers and null; bytes are never parsed as text. */
+import type { Job, JobState, JobStatus } from "../../job/job.ts";
+import { failureOf } from "../../job/lifecycle.ts";
+import { decodeEnvelope, decodePayload, decodeProgress } from "../blob.ts";
+import type { Changed, Claimed, InspectedJob } from "../storage.ts";
+import { decodeRecord, splitNames } from "./record.ts";
+
+/** prelude.lua, short. */
+export type StatusReply = [
+  id: Buffer,
+  state: Buffer,
+  version: number,
+  attempt: number,
+  cancelRequested: number,
+  outcome?: Buffer | null,
+  record?: Buffer[],
+  history?: Buffer[],
+];
+/** prelude.lua, changed. */
+export type ChangedReply = [status: StatusReply, tell: Buffer, wake: Buffer, tickInMs: number];
+/** prelude.lua, whole_of. */
+export type JobReply = [status: StatusReply, record: Buffer[], envelope: Buffer, progress: Buffer | null];
+/** claim.lua. */
+export type ClaimedReply = [
+  id: Buffer,
+  attempt: number,
+  maxAttempts: number,
+  fence: number,
+  token: Buffer,
+  runTimeoutLeftMs: number,
+  createTime: number,
+  version: number,
+  cancelRequested: number,
+  envelopeBytes: number,
+  spec: Buffer,
+  tell: Buffer,
+];
+/** inspect.lua. */
+export type InspectedReply = [
+  record: Buffer[],
+  spec: Buffer | null,
+  outcome: Buffer | null,
+  progress: Buffer | null,
+  history: Buffer[],
+];
+
+export function decodeStatus(queue: string, reply: StatusReply): JobStatus {
+  const [id, state, version, attempt, cancelRequested, outcome = null, record = [], history = []] = reply;
+  const jobId = id.toString("utf8");
+  const status: JobStatus = {
+    queue,
+    jobId,
+    state: state.toString() as JobState,
+    version,
+    attempt,
+    cancelRequested: cancelRequested === 1,
+  };
+  if (status.state === "succeeded" && outcome) status.outcome = { kind: "result", payload: decodePayload(outcome) };
+  if (status.state === "failed" || status.state === "cancelled") {
+    const { record: job } = decodeRecord(queue, jobId, record, history, outcome);
+    status.outcome = { kind: "failure", failure: failureOf(job) };
+  }
+  return status;
+}
+
+export function decodeChanged(queue: string, [status, tell, wake, tickInMs]: ChangedReply): Changed {
+  return {
+    status: decodeStatus(queue, status),
+    tell: decodeNames(tell),
+    wake: decodeNames(wake),
+    ...(tickInMs > 0 && { tickInMs }),
+  };
+}
+
+export function decodeJob(queue: string, [short, fields, envelope, progress]: JobReply): Job {
+  const status = decodeStatus(queue, short);
+  const { record } = decodeRecord(queue, status.jobId, fields, [], null);
+  const { maxAttempts, priority, createTime, startTime, endTime, expireTime } = record;
+  return {
+    ...status,
+    ...decodeEnvelope(envelope.toString("utf8")),
+    maxAttempts,
+    priority,
+    createTime,
+    ...(startTime > 0 && { startTime }),
+    ...(endTime > 0 && { endTime }),
+    ...(expireTime > 0 && { expireTime }),
+    ...(progress && { progress: decodeProgress(progress.toString("utf8")) }),
+  };
+}
+
+export function decodeClaimed(queue: string, reply: ClaimedReply): Claimed {
+  const [id, attempt, maxAttempts, fence, leaseToken, runTimeoutLeftMs, createTime, version, cancelRequested] = reply;
+  const [envelopeBytes, spec, tell] = reply.slice(9) as [number, Buffer, Buffer];
+  const jobId = id.toString("utf8");
+  const { method, headers } = decodeEnvelope(spec.toString("utf8", 0, envelopeBytes));
+  return {
+    queue,
+    jobId,
+    method,
+    payload: decodePayload(spec.subarray(envelopeBytes)),
+    headers,
+    attempt,
+    maxAttempts,
+    fence,
+    leaseToken,
+    runTimeoutLeftMs,
+    createTime,
+    status: { queue, jobId, state: "running", version, attempt, cancelRequested: cancelRequested === 1 },
+    tell: decodeNames(tell),
+  };
+}
+
+export function decodeInspected(queue: string, jobId: string, reply: InspectedReply): InspectedJob {
+  const [fields, spec, outcome, progress, history] = reply;
+  const { record, envelopeBytes } = decodeRecord(queue, jobId, fields, history, outcome);
+  return {
+    record,
+    ...decodeEnvelope(spec?.toString("utf8", 0, envelopeBytes) ?? ""),
+    ...(spec && spec.length > envelopeBytes && { payload: decodePayload(spec.subarray(envelopeBytes)) }),
+    ...(outcome && record.state === "succeeded" && { result: decodePayload(outcome) }),
+    ...(progress && { progress: decodeProgress(progress.toString("utf8")) }),
+  };
+}
+
+export function decodeNames(names: Buffer): string[] {
+  return splitNames(names.toString());
+}

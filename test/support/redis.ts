@@ -1,0 +1,102 @@
+/** A Redis server of a test's own: a free port of the loopback, a folder of its own, gone with the test. */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { rmSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Redis } from "ioredis";
+
+const binary = process.env.REDIS_SERVER ?? "redis-server";
+
+/** Why tests that need a server cannot run here; undefined if they can. */
+export const redisUnavailable: string | undefined = spawnSync(binary, ["--version"]).error
+  ? "no redis-server on the PATH (or in REDIS_SERVER)"
+  : undefined;
+
+export interface RedisServer {
+  readonly url: string;
+  readonly port: number;
+  /** For what a test does behind the storage's back. Reconnects by itself. */
+  readonly admin: Redis;
+  /** SIGSTOP, SIGCONT, SIGKILL, … */
+  kill(signal: NodeJS.Signals): void;
+  /** Starts it again, with what it saved, on the same port. */
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** @param args of redis-server, e.g. ["--appendonly", "yes"] */
+export async function startRedis({ args = [], port }: { args?: string[]; port?: number } = {}): Promise<RedisServer> {
+  const folder = await mkdtemp(join(tmpdir(), "queuecall-redis-"));
+  const at = port ?? (await freePort());
+  const fixed = ["--port", String(at), "--bind", "127.0.0.1", "--dir", folder, "--save", ""];
+  let child = await launch([...fixed, ...args]);
+  const admin = new Redis({ port: at, host: "127.0.0.1", retryStrategy: () => 20, maxRetriesPerRequest: null });
+  admin.on("error", () => {});
+  // A test run that is cut short leaves nothing behind.
+  const orphaned = () => {
+    child.kill("SIGKILL");
+    rmSync(folder, { recursive: true, force: true });
+  };
+  process.once("exit", orphaned);
+  const end = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, "exit");
+    child.kill("SIGKILL"); // Also ends a stopped one.
+    await gone;
+  };
+  return {
+    url: `redis://127.0.0.1:${at}`,
+    port: at,
+    admin,
+    kill: (signal) => void child.kill(signal),
+    async restart() {
+      await end();
+      child = await launch([...fixed, ...args]);
+    },
+    async stop() {
+      process.off("exit", orphaned);
+      admin.disconnect();
+      await end();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Resolves once it says that it takes connections. */
+async function launch(args: string[]): Promise<ChildProcess> {
+  const child = spawn(binary, args, { stdio: ["ignore", "pipe", "inherit"] });
+  const exited = once(child, "exit").then(([code]) => {
+    throw new Error(`redis-server exited with ${code}: ${log.slice(-500)}`);
+  });
+  exited.catch(() => {});
+  let log = "";
+  const ready = new Promise<void>((resolve) => {
+    child.stdout.on("data", (chunk: Buffer) => {
+      if (log.length < 100_000) log += chunk.toString();
+      if (log.includes("Ready to accept connections")) resolve();
+    });
+  });
+  await Promise.race([ready, exited]);
+  return child;
+}
+
+/** Ports stay taken until all are known, so that none is given twice. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers: Server[] = [];
+  for (let i = 0; i < count; i++) {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    servers.push(server);
+  }
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => once(server.close(), "close")));
+  return ports;
+}
+
+export async function freePort(): Promise<number> {
+  const [port] = await freePorts(1);
+  return port!;
+}
