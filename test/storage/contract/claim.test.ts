@@ -159,7 +159,7 @@ onEveryBackend("claim", (rig) => {
     });
 
     test("lanes and queues have a record each; the next claim of a lane overwrites its own", async () => {
-      for (const jobId of ["a", "b", "c"]) await rig.enqueue(jobId);
+      for (const jobId of ["a", "b", "c", "d"]) await rig.enqueue(jobId);
       await rig.enqueue("other", { queue: "q2" });
       const one = rig.claimOf({ max: 1, claimId: 7 });
       const two = rig.claimOf({ max: 1, claimId: 7, lane: "l2" });
@@ -168,7 +168,9 @@ onEveryBackend("claim", (rig) => {
       expect([await ids(one), await ids(two), await ids(three)]).toEqual([["a"], ["b"], ["other"]]);
       expect([await ids(one), await ids(two), await ids(three)]).toEqual([["a"], ["b"], ["other"]]);
       expect(await ids(rig.claimOf({ max: 1, claimId: 8 }))).toEqual(["c"]);
+      // Late repeats of older claims get nothing, although there is something.
       expect([await ids(one), await ids(two)]).toEqual([[], ["b"]]);
+      expect((await rig.inspect()).indexes.queued).toEqual(["d"]);
     });
   });
 

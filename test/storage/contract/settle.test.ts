@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { SettleOutcome } from "../../../server/storage/storage.ts";
+import type { SettleAnswer, SettleOutcome } from "../../../server/storage/storage.ts";
 import { completed, failed, key, LEASE, onEveryBackend, payload, SECOND, status, TTL, unique } from "./rig.ts";
 
 onEveryBackend("settle", (rig) => {
@@ -205,7 +205,7 @@ onEveryBackend("settle", (rig) => {
 
   test("a settlement ends the row of crashes", async () => {
     await rig.enqueue("a", { maxAttempts: 20 });
-    for (const outcome of [failed(), { kind: "released" } as const]) {
+    for (const outcome of [failed(), { kind: "released" } as const, completed()]) {
       for (let n = 0; n < 4; n++) await rig.settled(await rig.claimOne(), { kind: "undelivered", sent: true });
       await rig.settled(await rig.claimOne(), outcome, { jitter: 0 });
       expect((await rig.record("a")).crashes).toBe(0);
@@ -250,8 +250,12 @@ onEveryBackend("settle", (rig) => {
         const first = await rig.settled(job, outcome);
         const before = await rig.inspect();
         const again = await rig.settle(job, outcome);
-        expect(again).toEqual({ ...first, kind: "duplicate" });
-        expect(await rig.settle(job, completed("another"))).toEqual(again);
+        const repeatOf = (ms: number | undefined) => ({ ...first, kind: "duplicate", ...(ms && { tickInMs: ms }) });
+        const tickIn = (answer: SettleAnswer) => (answer.kind === "lost" ? undefined : answer.tickInMs);
+        expect(again).toEqual(repeatOf(tickIn(again)));
+        expect(tickIn(again) ?? 0).toBeLessThanOrEqual(first.tickInMs ?? 0);
+        const third = await rig.settle(job, completed("another"));
+        expect(third).toEqual(repeatOf(tickIn(third)));
         expect(await rig.inspect()).toEqual(before);
       });
     }
