@@ -47,8 +47,8 @@ describe("SIGTERM under load", () => {
         expect(code).toBe(0);
         broker = await stage.broker(storage, { grpc });
       });
-      eachRanOnce(runsOf([worker]));
       expect((await worker.kill("SIGTERM")).stdout).toMatch(/drained/);
+      eachRanOnce(runsOf([worker]));
     } finally {
       rmSync(folder, { recursive: true });
     }
@@ -71,6 +71,7 @@ describe("SIGTERM under load", () => {
         expect(code).toBe(0);
         brokers[i] = await start(i);
       });
+      await worker.kill("SIGTERM");
       eachRanOnce(runsOf([worker]));
     } finally {
       await redis.stop();

@@ -43,6 +43,8 @@ async function thousandCalls(victim: Victim) {
   };
   await Promise.all(Array.from({ length: IN_FLIGHT }, caller));
   expect(answered).toBe(CALLS);
+  // Ended in peace, so that all they said has been read.
+  await Promise.all(workers.map((worker) => worker.kill("SIGTERM")));
   return runsOf(workers);
 }
 
