@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander";
 import { ConfigError } from "../server/config.ts";
 import { endOf, exitCodes, exitCodesHelp } from "./exit.ts";
 import { addJobCommands } from "./jobs.ts";
+import { addProto } from "./proto.ts";
 import { addServe } from "./serve.ts";
 import { version } from "./version.ts";
 
@@ -29,6 +30,7 @@ ${exitCodesHelp}`,
   );
 addServe(program);
 addJobCommands(program);
+addProto(program);
 
 // Whoever reads our output may stop reading.
 process.stdout.on("error", (error: NodeJS.ErrnoException) =>

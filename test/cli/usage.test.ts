@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { complete } from "../support/processes.ts";
 
 const cli = (...args: string[]) => complete(["cli/main.ts", ...args], { env: { QUEUECALL_URL: "http://127.0.0.1:1" } });
-const commands = ["serve", "enqueue", "call", "wait", "watch", "get", "cancel", "retry"];
+const commands = ["serve", "enqueue", "call", "wait", "watch", "get", "cancel", "retry", "proto"];
 
 describe("help", () => {
   test.concurrent.each(commands)("%s --help has examples", async (command) => {
@@ -31,6 +31,7 @@ describe("mistakes are one line on stderr and an exit code", () => {
     [64, /Expected NAME=VALUE/, "enqueue", "q", "--header", "x"],
     [64, /Allowed choices are join, reject/, "enqueue", "q", "--on-duplicate", "maybe"],
     [64, /one of --data and --data-file/, "enqueue", "q", "--data", "1", "--data-file", "x"],
+    [64, /required option '--out <DIR>' not specified/, "proto"],
     [65, /--data is not JSON/, "call", "q", "--data", "{nope}"],
     [65, /cannot read \/no\/file \(ENOENT\)/, "call", "q", "--data", "@/no/file"],
     [65, /queue: must be 1–128 characters/, "get", "no queue", "x"],
