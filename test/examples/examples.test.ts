@@ -7,8 +7,8 @@ import { Child, complete } from "../support/processes.ts";
 let broker: TestBroker;
 let children: Child[];
 beforeEach(async () => {
-  broker = await startTestBroker();
   children = [];
+  broker = await startTestBroker();
 });
 afterEach(async () => {
   const ends = await Promise.all(children.map((child) => child.kill("SIGTERM")));
