@@ -1,8 +1,10 @@
-import { defineConfig } from "vitest/config";
+import { configDefaults, defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
+    // Needs Python: npm run interop.
+    exclude: [...configDefaults.exclude, "test/interop/**"],
     pool: "forks",
     setupFiles: ["test/support/setup.ts"],
     testTimeout: 15_000,

@@ -10,6 +10,7 @@
 import { chmodSync, cpSync, readdirSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { generate, generatedCodeIsCurrent } from "./generated.mjs";
+import { interop } from "./interop.mjs";
 import { run, Stop } from "./process.mjs";
 import { installPackages, useNode, useRedis } from "./setup.mjs";
 
@@ -22,6 +23,7 @@ const tasks = {
     useRedis();
     return await run("vitest", ["run", ...args]);
   },
+  interop,
   /** Everything but the tests. Goes on after a failure, so that one run shows all that is wrong. */
   async ci() {
     const checks = {

@@ -5,6 +5,8 @@ import { fileURLToPath } from "node:url";
 export const root = fileURLToPath(new URL("../..", import.meta.url));
 
 export interface StartOptions {
+  /** Default: this Node. */
+  program?: string;
   env?: Record<string, string | undefined>;
   cwd?: string;
   /** What it reads on stdin. Default: nothing. */
@@ -19,7 +21,7 @@ export interface Ended {
   stderr: string;
 }
 
-/** A process of this Node, without the QUEUECALL_ variables of whoever runs the tests. */
+/** A process, of this Node unless another program is named, without the QUEUECALL_ variables of whoever runs the tests. */
 export class Child implements AsyncDisposable {
   readonly process: ChildProcess;
   readonly ended: Promise<Ended>;
@@ -28,11 +30,11 @@ export class Child implements AsyncDisposable {
   #over = false;
   readonly #listeners = new Set<() => void>();
 
-  constructor(args: string[], { env = {}, cwd = root, input = "" }: StartOptions = {}) {
+  constructor(args: string[], { program = process.execPath, env = {}, cwd = root, input = "" }: StartOptions = {}) {
     const inherited = Object.fromEntries(
       Object.entries(process.env).filter(([name]) => !name.startsWith("QUEUECALL_")),
     );
-    this.process = spawn(process.execPath, args, { cwd, env: { ...inherited, ...env } });
+    this.process = spawn(program, args, { cwd, env: { ...inherited, ...env } });
     this.process.stdout?.setEncoding("utf8").on("data", (text: string) => this.#note(() => (this.stdout += text)));
     this.process.stderr?.setEncoding("utf8").on("data", (text: string) => this.#note(() => (this.stderr += text)));
     // It may end without having read.

@@ -1,0 +1,13 @@
+/** `npm run interop`. It needs Python, so `npm test` leaves it out. */
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["test/interop/*.test.ts"],
+    setupFiles: ["test/support/setup.ts"],
+    pool: "forks",
+    testTimeout: 20_000,
+    hookTimeout: 20_000,
+    reporters: ["verbose"],
+  },
+});
