@@ -39,6 +39,9 @@ const HELD_MS = 1_000;
 /** Two clocks agree on the length of a wait to within this. */
 const CLOCK_TOLERANCE_MS = 50;
 
+/** Why nobody waits any more. Without a reason of its own, each abort would make an exception with a stack. */
+const ENDED = Symbol("ended");
+
 /** What all calls of a client share. */
 export interface CallContext {
   links: Links;
@@ -101,7 +104,7 @@ class Call<T> {
     try {
       return await this.#answer.promise;
     } finally {
-      this.#over.abort();
+      this.#over.abort(ENDED);
       timer.cancel();
       signal?.removeEventListener("abort", onAbort);
       closing.removeEventListener("abort", onClose);
@@ -201,7 +204,7 @@ class Call<T> {
   }
 
   #reject(error: unknown): void {
-    this.#over.abort();
+    this.#over.abort(ENDED);
     this.#answer.reject(error);
   }
 }

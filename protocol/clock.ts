@@ -42,6 +42,6 @@ export const systemClock: Clock = {
     return { cancel: () => clearTimeout(handle) };
   },
   defer: (fn) => void setImmediate(fn),
-  random: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
+  random: () => Math.random(),
   randomBytes: (length) => randomBytes(length),
 };
