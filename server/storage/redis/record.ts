@@ -1,31 +1,30 @@
-/** A job's record as prelude.lua keeps it: the same fields, read back into JobRecord. */
+/** A job's record as prelude.lua stores it, read back into JobRecord. */
 import type { FailedAttempt } from "../../job/job.ts";
 import type { JobRecord } from "../../job/record.ts";
 import { decodeFailure } from "../blob.ts";
 
-/** Field of the hash → field of JobRecord, and what is meant where it is absent. prelude.lua has the same two tables. */
+/** Fields that are numbers, and what is meant where one is absent: ABSENT of prelude.lua. */
 const numbers = {
-  v: ["version", 0],
-  a: ["attempt", 0],
-  A: ["maxAttempts", 3],
-  c: ["crashes", 0],
-  P: ["priority", 0],
-  n: ["seq", 0],
-  C: ["createTime", 0],
-  S: ["startTime", 0],
-  E: ["endTime", 0],
-  X: ["expireTime", 0],
-  D: ["dueTime", 0],
-  R: ["runTimeoutMs", 0],
-  B: ["startTimeoutMs", 0],
-  T: ["resultTtlMs", 3_600_000],
-  F: ["fence", 0],
-  L: ["leaseUntil", 0],
-  U: ["runUntil", 0],
+  version: 0,
+  attempt: 0,
+  maxAttempts: 3,
+  crashes: 0,
+  priority: 0,
+  seq: 0,
+  createTime: 0,
+  startTime: 0,
+  endTime: 0,
+  expireTime: 0,
+  dueTime: 0,
+  runTimeoutMs: 0,
+  startTimeoutMs: 0,
+  resultTtlMs: 3_600_000,
+  fence: 0,
+  leaseUntil: 0,
+  runUntil: 0,
 } as const;
-const texts = { s: "state", O: "owner", W: "workerId", f: "failureKind" } as const;
-const bytes = { k: "leaseToken", K: "settledToken", i: "requestId", d: "digest" } as const;
-const names = { w: "waiters", y: "watchers" } as const;
+const texts = ["state", "owner", "workerId", "failureKind"] as const;
+const bytes = ["leaseToken", "settledToken", "requestId", "digest"] as const;
 const BACKOFF = "100,2,30000";
 const REQUEST_ID_HEX = /.{32}/g;
 
@@ -48,17 +47,17 @@ export function decodeRecord(
   const text = (field: string) => kept.get(field)?.toString("utf8") ?? "";
   const hex = (field: string) => kept.get(field)?.toString("hex") ?? "";
   const job: Record<string, unknown> = { queue, jobId };
-  for (const [field, [name, absent]] of Object.entries(numbers)) job[name] = Number(kept.get(field) ?? absent);
-  for (const [field, name] of Object.entries(texts)) job[name] = text(field);
-  for (const [field, name] of Object.entries(bytes)) job[name] = hex(field);
-  for (const [field, name] of Object.entries(names)) job[name] = splitNames(text(field));
-  const [initialMs, multiplier, maxMs] = (text("b") || BACKOFF).split(",").map(Number);
+  for (const [name, absent] of Object.entries(numbers)) job[name] = Number(kept.get(name) ?? absent);
+  for (const name of texts) job[name] = text(name);
+  for (const name of bytes) job[name] = hex(name);
+  for (const name of ["waiters", "watchers"]) job[name] = splitNames(text(name));
+  const [initialMs, multiplier, maxMs] = (text("backoff") || BACKOFF).split(",").map(Number);
   job.backoff = { initialMs, multiplier, maxMs };
-  job.cancelRequested = text("q") === "1";
-  job.joinedBy = hex("J").match(REQUEST_ID_HEX) ?? [];
+  job.cancelRequested = text("cancelRequested") === "1";
+  job.joinedBy = hex("joinedBy").match(REQUEST_ID_HEX) ?? [];
   job.history = history.map(decodeAttempt);
   if (detail && job.state === "failed") job.failureDetail = decodeFailure(detail.toString("utf8"));
-  return { record: job as unknown as JobRecord, envelopeBytes: Number(text("e")) };
+  return { record: job as unknown as JobRecord, envelopeBytes: Number(text("envelope")) };
 }
 
 /** "b1,b2" */
@@ -66,7 +65,7 @@ export function splitNames(text: string): string[] {
   return text === "" ? [] : text.split(",");
 }
 
-/** number, time, length of the worker's name, the name, the message: lifecycle.lua, remember. */
+/** number, time, length of the worker's name, the name, the message: prelude.lua, log_attempt. */
 function decodeAttempt(entry: Buffer): FailedAttempt {
   const [, number, endTime, length] = /^(\d+),(\d+),(\d+),/.exec(entry.toString("latin1")) ?? [];
   const start = `${number},${endTime},${length},`.length;

@@ -4,8 +4,7 @@
  * into answers; what the scripts say is in lua/, what is stored in keys.ts.
  */
 import type { Disposition, Job, JobKey, JobStatus } from "../../job/job.ts";
-import { attemptMessage } from "../../job/lifecycle.ts";
-import { encodeEnvelope, encodeFailure, encodePayload, encodeProgress } from "../blob.ts";
+import { encodeProgress } from "../blob.ts";
 import type {
   CancelAnswer,
   Changed,
@@ -23,13 +22,13 @@ import type {
   RetryAnswer,
   Settle,
   SettleAnswer,
-  SettleOutcome,
   Storage,
   StorageInfo,
   StorageOptions,
   Tick,
   TickAnswer,
 } from "../storage.ts";
+import { flag, outcomeArguments, specArguments } from "./arguments.ts";
 import { type Argument, connect, connectOne, type Reply } from "./client.ts";
 import { HintLine } from "./hint-line.ts";
 import { decodeHint, encodeHint } from "./hints.ts";
@@ -46,6 +45,7 @@ import {
   decodeJob,
   decodeNames,
   decodeStatus,
+  type EnqueueReply,
   type JobReply,
   type StatusReply,
 } from "./replies.ts";
@@ -147,29 +147,12 @@ class RedisStorage implements Storage {
   }
 
   async enqueue({ spec, requestId, listen, hungryHere }: Enqueue): Promise<EnqueueAnswer> {
-    const { queue, priority, delayMs, maxAttempts, runTimeoutMs, startTimeoutMs, resultTtlMs, backoff } = spec;
-    const envelope = Buffer.from(encodeEnvelope(spec), "utf8");
+    const { queue } = spec;
+    const terms = [listen ?? "", flag(hungryHere), spec.jobId, requestId, ...specArguments(spec)];
     try {
       await this.#registry.add(queue);
-      const reply = (await this.#run("enqueue", queue, [
-        listen ?? "",
-        flag(hungryHere),
-        spec.jobId,
-        requestId,
-        spec.digest,
-        spec.onDuplicate,
-        flag(spec.rejectPayloadMismatch),
-        priority,
-        delayMs,
-        maxAttempts,
-        runTimeoutMs,
-        startTimeoutMs,
-        resultTtlMs,
-        `${backoff.initialMs},${backoff.multiplier},${backoff.maxMs}`,
-        envelope.length,
-        Buffer.concat([envelope, encodePayload(spec.payload)]),
-      ])) as [kind: Buffer, status: StatusReply, mismatch: number, tell: Buffer, wake: Buffer, first: number];
-      const [kind, short, mismatch, tell, wake, first] = reply;
+      const reply = await this.#run("enqueue", queue, terms);
+      const [kind, short, mismatch, tell, wake, first] = reply as EnqueueReply;
       const status = decodeStatus(queue, short);
       const said = kind.toString() as Disposition | "exists" | "mismatch";
       if (said === "exists" || said === "mismatch") return { kind: said, status };
@@ -216,7 +199,12 @@ class RedisStorage implements Storage {
     const terms = [flag(hungryHere), jobId, leaseToken, jitter, outcome.kind, ...outcomeArguments(outcome)];
     const [kind, changed] = (await this.#run("settle", queue, terms)) as [Buffer, ChangedReply?];
     if (!changed) return { kind: "lost" };
-    return { kind: kind.toString() as "settled" | "duplicate", ...decodeChanged(queue, changed) };
+    const answer = { kind: kind.toString() as "settled" | "duplicate", ...decodeChanged(queue, changed) };
+    // The result just stored is not sent back.
+    if (answer.kind === "settled" && outcome.kind === "completed") {
+      answer.status.outcome = { kind: "result", payload: outcome.payload };
+    }
+    return answer;
   }
 
   async progress({ queue, jobId, leaseToken, progress }: ReportProgress): Promise<ProgressAnswer> {
@@ -324,31 +312,6 @@ class RedisStorage implements Storage {
     const hint = decodeHint(message);
     if (hint) for (const listener of this.#listeners) listener(hint);
   }
-}
-
-/** ARGV 8 to 13 of settle.lua. */
-function outcomeArguments(outcome: SettleOutcome): Argument[] {
-  switch (outcome.kind) {
-    case "completed":
-      return [encodePayload(outcome.payload)];
-    case "failed": {
-      const { detail, failureKind, retryable, retryAfterMs } = outcome;
-      const message = attemptMessage(detail.status.message);
-      return [encodeFailure(detail), message, failureKind, flag(retryable), retryAfterMs ?? ""];
-    }
-    case "cancelled": {
-      const message = "the worker cancelled the job unasked";
-      return [encodeFailure({ status: { code: 1, message, details: [] }, type: "", stack: "" }), message];
-    }
-    case "released":
-      return [];
-    case "undelivered":
-      return ["", "", "", "", "", flag(outcome.sent)];
-  }
-}
-
-function flag(value: boolean): string {
-  return value ? "1" : "0";
 }
 
 /** Refused before anything was stored, and never stored by an earlier try. */

@@ -16,6 +16,15 @@ export type StatusReply = [
   record?: Buffer[],
   history?: Buffer[],
 ];
+/** enqueue.lua; `first`: the queue had never had a job. */
+export type EnqueueReply = [
+  kind: Buffer,
+  status: StatusReply,
+  mismatch: number,
+  tell: Buffer,
+  wake: Buffer,
+  first: number,
+];
 /** prelude.lua, changed. */
 export type ChangedReply = [status: StatusReply, tell: Buffer, wake: Buffer, tickInMs: number];
 /** prelude.lua, whole_of. */

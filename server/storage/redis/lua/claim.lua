@@ -15,8 +15,8 @@ local function answer(job)
   return {
     job.id, job.attempt, job.maxAttempts, job.fence, job.leaseToken,
     job.runUntil > 0 and math.max(1, job.runUntil - NOW) or 0,
-    job.createTime, job.version, job.cancelRequested, job.envelopeBytes,
-    call('GET', payload_key(job.id)), others(job.watchers),
+    job.createTime, job.version, job.cancelRequested, job.envelope,
+    call('GET', payload_key(job.id)) or '', others(job.watchers),
   }
 end
 
@@ -29,7 +29,7 @@ local line = (repeated or outdated) and {} or call('ZRANGE', QUEUED, 0, max + #w
 for _, id in ipairs(line) do load(id) end
 for i = 2, repeated and #before or 0 do load(before[i]) end
 
-local answers = advance(work, tonumber(ARGV[9]), '1')
+local answers, moved = advance(work, tonumber(ARGV[9]), '1')
 local jobs = {}
 if repeated then
   for i = 2, #before do
@@ -41,21 +41,26 @@ if repeated or outdated then return { answers, jobs } end
 
 local best, bytes, ids = {}, 0, { int(claim_id) }
 for id, job in pairs(loaded) do
-  if job and job.whole and job.state == 'queued' then best[#best + 1] = job
-  elseif not job or not job.whole then forget(id) end
+  if not job or not kept[job].whole then
+    forget(id)
+  elseif job.state == 'queued' then
+    best[#best + 1] = job
+  end
 end
-table.sort(best, function(a, b) return a.score < b.score end)
+table.sort(best, function(a, b) return kept[a].score < kept[b].score end)
 for i = 1, math.min(max, #best) do
   local job = best[i]
-  bytes = bytes + job.payload_bytes
+  bytes = bytes + call('STRLEN', payload_key(job.id)) - job.envelope
   if i > 1 and bytes > max_bytes then break end
   claim(job, ARGV[10 + i], lease, owner, worker)
   save(job)
   jobs[i], ids[i + 1] = answer(job), job.id
 end
 if #jobs > 0 then call('SET', last_claim, table.concat(ids, '\n'), 'PX', KEEP_CLAIM_MS) end
+-- What came into line and is left there is for other brokers to have.
+for i, job in ipairs(moved) do answers[i][3] = wake(job, '0') end
 if #jobs < max then
-  call('ZADD', HUNGRY, int(NOW_US), ME)
+  call('ZADD', HUNGRY, NOW_US, ME)
   call('ZREMRANGEBYRANK', HUNGRY, 0, -65)
 else
   call('ZREM', HUNGRY, ME)

@@ -7,7 +7,7 @@
 -- Returns {"exists" | "mismatch" | disposition, status, mismatch, tell, wake, 1 if the queue had never had a job}
 -- Cost: O(log jobs of the queue)
 local _, _, list, hungry_here, id, request, digest, policy, reject_mismatch = unpack(ARGV)
-local kept = find(id)
+local old = find(id)
 
 local function create(previous)
   local delay, seq = tonumber(ARGV[11]), call('HINCRBY', META, 'n', 1)
@@ -16,7 +16,7 @@ local function create(previous)
   job.priority, job.maxAttempts, job.backoff = tonumber(ARGV[10]), tonumber(ARGV[12]), ARGV[16]
   job.runTimeoutMs, job.startTimeoutMs, job.resultTtlMs = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15])
   job.createTime, job.dueTime = NOW, delay > 0 and NOW + delay or 0
-  job.requestId, job.digest, job.envelopeBytes = request, digest, tonumber(ARGV[17])
+  job.requestId, job.digest, job.envelope = request, digest, tonumber(ARGV[17])
   if previous then
     job.version, job.fence = math.max(previous.version + 1, NOW_US), previous.fence
     job.waiters, job.watchers = previous.waiters, previous.watchers
@@ -30,23 +30,23 @@ local function create(previous)
 end
 
 local function answer(disposition, mismatch, remembers)
-  if remembers then remember_join(kept, request) end
-  listen(kept, list)
-  save(kept)
+  if remembers then remember_join(old, request) end
+  listen(old, list)
+  save(old)
   -- A repeat may be here because the first answer was lost, and with it whom to wake.
-  local woken = disposition == 'created' and wake(kept, hungry_here) or ''
-  return { disposition, short(kept), mismatch and 1 or 0, '', woken, 0 }
+  local woken = disposition == 'created' and wake(old, hungry_here) or ''
+  return { disposition, short(old), mismatch and 1 or 0, '', woken, 0 }
 end
 
-if not kept then return create() end
-if request ~= '' and kept.requestId == request then return answer('created', false, false) end
-local terminal = TERMINAL[kept.state]
-local mismatch = digest ~= '' and digest ~= kept.digest
-if request ~= '' and joined_by(kept, request) then return answer('joined', mismatch, false) end
-if kept.state == 'cancelled' then return create(kept) end
-if policy == 'reject' then return { 'exists', short(kept) } end
-if terminal and policy == 'rerun_if_finished' then return create(kept) end
-if kept.state == 'failed' and policy == 'rerun_if_failed' then return create(kept) end
-if mismatch and reject_mismatch == '1' then return { 'mismatch', short(kept) } end
+if not old then return create() end
+if request ~= '' and old.requestId == request then return answer('created', false, false) end
+local terminal = TERMINAL[old.state]
+local mismatch = digest ~= '' and digest ~= old.digest
+if request ~= '' and joined_by(old, request) then return answer('joined', mismatch, false) end
+if old.state == 'cancelled' then return create(old) end
+if policy == 'reject' then return { 'exists', short(old) } end
+if terminal and policy == 'rerun_if_finished' then return create(old) end
+if old.state == 'failed' and policy == 'rerun_if_failed' then return create(old) end
+if mismatch and reject_mismatch == '1' then return { 'mismatch', short(old) } end
 local reruns = policy == 'rerun_if_failed' or policy == 'rerun_if_finished'
 return answer(terminal and 'cached' or 'joined', mismatch, reruns and not terminal and request ~= '')

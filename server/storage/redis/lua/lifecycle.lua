@@ -16,11 +16,6 @@ local function settled(job)
   unleased(job)
 end
 
--- One entry of the history: number, time, length of the worker's name, the name, the message.
-local function remember(job, message)
-  job.failed_attempt = table.concat({ int(job.attempt), int(NOW), #job.workerId, job.workerId .. message }, ',')
-end
-
 local function finish(job, state, failure_kind)
   job.state, job.version = state, job.version + 1
   job.endTime, job.expireTime, job.dueTime = NOW, NOW + job.resultTtlMs, 0
@@ -73,7 +68,7 @@ end
 
 -- Answers whether it ended with what the worker said.
 local function fail(job, kind, message, retryable, retry_after, jitter)
-  remember(job, message)
+  log_attempt(job, message)
   settled(job)
   if job.cancelRequested == 1 then return finish(job, 'cancelled', 'cancelled') end
   if not retryable or job.attempt >= job.maxAttempts then
@@ -105,14 +100,14 @@ local function stop(job, message)
     settled(job)
     return finish(job, 'cancelled', 'cancelled')
   end
-  remember(job, message)
+  log_attempt(job, message)
   settled(job)
   finish(job, 'failed', 'handler')
   return true
 end
 
 local function expire_lease(job)
-  remember(job, 'lease expired')
+  log_attempt(job, 'lease expired')
   unleased(job)
   job.crashes = job.crashes + 1
   if job.cancelRequested == 1 then return finish(job, 'cancelled', 'cancelled') end
@@ -123,7 +118,7 @@ local function expire_lease(job)
 end
 
 local function expire_run(job, jitter)
-  remember(job, 'run_timeout')
+  log_attempt(job, 'run_timeout')
   unleased(job)
   if job.cancelRequested == 1 then return finish(job, 'cancelled', 'cancelled') end
   if job.attempt >= job.maxAttempts then return finish(job, 'failed', 'run_timeout') end

@@ -2,7 +2,8 @@
 -- KEYS, of every script: the fixed keys of one queue, in the order of keys.ts. The keys of a job
 -- are built from the first of them, so they are in the same slot; load() reads them before any write.
 -- ARGV, of every script: 1 clock offset (ms; 0 but in tests), 2 this broker. The rest is the script's.
--- Numbers are doubles: whole and below 2^53. Whole microseconds since 1970 fit until the year 2255.
+-- Numbers are doubles, whole and below 2^53: microseconds since 1970 fit until the year 2255. redis.call writes them out
+-- in full; where a script makes text of one, int() does.
 local META, SCHEDULED, QUEUED, RUNNING, FINISHED, START_BY, HUNGRY = unpack(KEYS)
 local QUEUE = string.sub(META, 1, -2)
 local call = redis.call
@@ -18,22 +19,15 @@ local MAX_PER_KIND = 100
 local MAX_LISTENERS = 16
 local MAX_ATTEMPTS_KEPT = 10
 
--- Field of the hash → name in JobRecord. Short, and absent where it says nothing, so that the hash stays a listpack.
-local NAME = {
-  s = 'state', v = 'version', a = 'attempt', A = 'maxAttempts', c = 'crashes', P = 'priority', n = 'seq',
-  C = 'createTime', S = 'startTime', E = 'endTime', X = 'expireTime', D = 'dueTime',
-  R = 'runTimeoutMs', B = 'startTimeoutMs', T = 'resultTtlMs', b = 'backoff',
-  F = 'fence', k = 'leaseToken', L = 'leaseUntil', U = 'runUntil', O = 'owner', W = 'workerId', K = 'settledToken',
-  q = 'cancelRequested', i = 'requestId', J = 'joinedBy', d = 'digest', f = 'failureKind',
-  w = 'waiters', y = 'watchers', e = 'envelopeBytes',
-}
+-- What the record says where a field is absent: only what is not ordinary is stored, so that the hash stays small.
+-- Fields are those of JobRecord. Tokens, ids of requests and digests are bytes, lists are text.
 local ABSENT = {
   state = '', version = 0, attempt = 0, maxAttempts = 3, crashes = 0, priority = 0, seq = 0,
   createTime = 0, startTime = 0, endTime = 0, expireTime = 0, dueTime = 0,
   runTimeoutMs = 0, startTimeoutMs = 0, resultTtlMs = 3600000, backoff = '100,2,30000',
   fence = 0, leaseToken = '', leaseUntil = 0, runUntil = 0, owner = '', workerId = '', settledToken = '',
   cancelRequested = 0, requestId = '', joinedBy = '', digest = '', failureKind = '',
-  waiters = '', watchers = '', envelopeBytes = 0,
+  waiters = '', watchers = '', envelope = 0, -- bytes of it
 }
 local JOB = { __index = ABSENT }
 local TERMINAL = { succeeded = true, failed = true, cancelled = true }
@@ -63,41 +57,45 @@ local function start_by(job)
   return 0
 end
 
+-- What is kept of each job beside its record: the record as it is stored, its index, its score there, its start_by.
+local kept, loaded = {}, {}
+
 local function decode(id, flat)
-  local job = setmetatable({ id = id, kept = {} }, JOB)
+  local job, stored = setmetatable({ id = id }, JOB), {}
   for i = 1, #flat, 2 do
-    local name, value = NAME[flat[i]], flat[i + 1]
-    job.kept[flat[i]] = value
-    if name then job[name] = type(ABSENT[name]) == 'number' and tonumber(value) or value end
+    local name, value = flat[i], flat[i + 1]
+    if type(ABSENT[name]) == 'number' then value = tonumber(value) end
+    job[name], stored[name] = value, value
   end
-  job.index, job.score = place(job)
-  job.start_by = start_by(job)
+  local index, score = place(job)
+  kept[job] = { stored = stored, index = index, score = score, start_by = start_by(job) }
   return job
 end
 
-local loaded = {}
--- The record as it is kept, or false. Touches every key of the job: a slot that moves away fails here, before any write.
+-- The record as it is stored, or false. Touches every key of the job: a slot that moves away fails here, before any
+-- write. Where a record is missing, a slot that moves has failed at that.
 local function load(id)
-  if loaded[id] == nil then
-    local flat = call('HGETALL', record_key(id))
-    local job = #flat > 0 and decode(id, flat)
-    local bytes = call('STRLEN', payload_key(id))
-    local outcome = call('EXISTS', outcome_key(id))
-    call('EXISTS', progress_key(id), history_key(id))
-    if job then
-      job.payload_bytes = bytes - job.envelopeBytes
-      -- A payload is never empty: it carries its types. A part that is missing was evicted or deleted by hand.
-      if job.state == 'succeeded' then job.whole = outcome == 1 else job.whole = job.payload_bytes > 0 end
+  local job = loaded[id]
+  if job ~= nil then return job end
+  local flat = call('HGETALL', record_key(id))
+  job = #flat > 0 and decode(id, flat)
+  if job then
+    local parts = call('EXISTS', payload_key(id), outcome_key(id), progress_key(id), history_key(id))
+    -- A payload is never empty: it carries its types. A part that is missing was evicted, or deleted by hand.
+    local whole = parts > 0
+    if TERMINAL[job.state] then
+      whole = call('EXISTS', job.state == 'succeeded' and outcome_key(id) or payload_key(id)) == 1
     end
-    loaded[id] = job
+    kept[job].whole, kept[job].extras = whole, parts > 1
   end
-  return loaded[id]
+  loaded[id] = job
+  return job
 end
 
 -- The job, unless its time is over: then it is as good as absent, whether or not it is collected yet.
 local function find(id)
   local job = load(id)
-  if job and job.whole and not (TERMINAL[job.state] and job.expireTime <= NOW) then return job end
+  if job and kept[job].whole and not (TERMINAL[job.state] and job.expireTime <= NOW) then return job end
 end
 
 -- The job, if that token is its current one; also past the lease's end, until it is reaped.
@@ -106,62 +104,68 @@ local function leased(id, token)
   if job and job.state == 'running' and job.leaseToken == token then return job end
 end
 
--- A job that takes the place of `previous`, inheriting nothing.
+-- A job that takes the place of `previous` (or of nothing), and inherits nothing.
 local function fresh(id, previous)
-  local was = previous or { kept = {}, start_by = 0 }
-  return setmetatable({ id = id, kept = was.kept, index = was.index, score = was.score, start_by = was.start_by }, JOB)
+  local job = setmetatable({ id = id }, JOB)
+  kept[job] = previous and kept[previous] or { stored = {}, start_by = 0 }
+  for name in pairs(kept[job].stored) do job[name] = ABSENT[name] end
+  return job
 end
 
-local function save_record(job)
-  local set, del = {}, {}
-  for field, name in pairs(NAME) do
-    local value = rawget(job, name)
-    if value == ABSENT[name] then value = nil end
-    if type(value) == 'number' then value = int(value) end
-    if value ~= job.kept[field] then
-      if value then
-        set[#set + 1] = field
-        set[#set + 1] = value
-      else
-        del[#del + 1] = field
+local function save_record(job, stored)
+  local set, sets, del, dels = {}, 0, {}, 0
+  for name, value in pairs(job) do
+    if value ~= stored[name] and name ~= 'id' then
+      if value ~= ABSENT[name] then
+        set[sets + 1], set[sets + 2], sets = name, value, sets + 2
+        stored[name] = value
+      elseif stored[name] then
+        del[dels + 1], dels = name, dels + 1
+        stored[name] = nil
       end
-      job.kept[field] = value
     end
   end
-  if #set > 0 then call('HSET', record_key(job.id), unpack(set)) end
-  if #del > 0 then call('HDEL', record_key(job.id), unpack(del)) end
+  if sets > 0 then call('HSET', record_key(job.id), unpack(set)) end
+  if dels > 0 then call('HDEL', record_key(job.id), unpack(del)) end
 end
 
-local function save_times(job, index, score)
-  if index == FINISHED and (job.index ~= index or job.score ~= score) then
-    local left = int(score - NOW + COLLECT_AFTER)
+-- A finished job and its parts end by themselves, in case nobody collects them. A job that lives again does not.
+local function save_lifetime(job, was, index, score)
+  if index == FINISHED and (was.index ~= index or was.score ~= score) then
+    local left = score - NOW + COLLECT_AFTER
     call('PEXPIRE', record_key(job.id), left)
-    call('PEXPIRE', payload_key(job.id), left)
     call('PEXPIRE', outcome_key(job.id), left)
-    call('PEXPIRE', progress_key(job.id), left)
-    call('PEXPIRE', history_key(job.id), left)
-  elseif index ~= FINISHED and job.index == FINISHED then
+    if job.state ~= 'succeeded' or job.envelope > 0 then call('PEXPIRE', payload_key(job.id), left) end
+    if was.extras then
+      call('PEXPIRE', progress_key(job.id), left)
+      call('PEXPIRE', history_key(job.id), left)
+    end
+  elseif index ~= FINISHED and was.index == FINISHED then
     call('PERSIST', record_key(job.id))
     call('PERSIST', payload_key(job.id))
   end
 end
 
--- Keeps the job's record, and all that follows from it: its index, its time to live. Blobs must be there already.
+-- Stores the record, and all that follows from it: its index, its time to live. Blobs must be there already.
 local function save(job)
-  if job.failed_attempt then
-    call('RPUSH', history_key(job.id), job.failed_attempt)
-    call('LTRIM', history_key(job.id), -MAX_ATTEMPTS_KEPT, -1)
-    job.failed_attempt = nil
-  end
-  save_record(job)
+  local was = kept[job]
+  save_record(job, was.stored)
   local index, score = place(job)
-  save_times(job, index, score)
-  if job.index and job.index ~= index then call('ZREM', job.index, job.id) end
-  if job.index ~= index or job.score ~= score then call('ZADD', index, int(score), job.id) end
+  save_lifetime(job, was, index, score)
+  if was.index and was.index ~= index then call('ZREM', was.index, job.id) end
+  if was.index ~= index or was.score ~= score then call('ZADD', index, score, job.id) end
   local deadline = start_by(job)
-  if deadline == 0 and job.start_by ~= 0 then call('ZREM', START_BY, job.id) end
-  if deadline ~= 0 and deadline ~= job.start_by then call('ZADD', START_BY, int(deadline), job.id) end
-  job.index, job.score, job.start_by = index, score, deadline
+  if deadline == 0 and was.start_by ~= 0 then call('ZREM', START_BY, job.id) end
+  if deadline ~= 0 and deadline ~= was.start_by then call('ZADD', START_BY, deadline, job.id) end
+  was.index, was.score, was.start_by = index, score, deadline
+end
+
+-- A try that failed: number, time, length of the worker's name, the name, the message.
+local function log_attempt(job, message)
+  local entry = table.concat({ int(job.attempt), int(NOW), #job.workerId, job.workerId .. message }, ',')
+  call('RPUSH', history_key(job.id), entry)
+  call('LTRIM', history_key(job.id), -MAX_ATTEMPTS_KEPT, -1)
+  kept[job].extras = true
 end
 
 -- Everything of a job, and whatever index still names it.
@@ -218,9 +222,10 @@ local function wake(job, hungry_here)
 end
 
 -- JobStatus: id, state, version, attempt, cancelRequested, blob of the outcome; of a failure also record and history.
-local function short(job)
+-- `without`: the caller brought the result, and need not be sent it.
+local function short(job, without)
   local status = { job.id, job.state, job.version, job.attempt, job.cancelRequested }
-  if not TERMINAL[job.state] then return status end
+  if not TERMINAL[job.state] or without then return status end
   status[6] = call('GET', outcome_key(job.id))
   if job.state ~= 'succeeded' then
     status[7] = call('HGETALL', record_key(job.id))
@@ -230,14 +235,14 @@ local function short(job)
 end
 
 -- Changed: status, tell, wake, tickInMs (0: none).
-local function changed(job, told, woken)
-  local due = math.max(job.dueTime, start_by(job))
-  if job.dueTime > 0 and start_by(job) > 0 then due = math.min(job.dueTime, start_by(job)) end
-  return { short(job), told, woken, due > 0 and math.max(1, due - NOW) or 0 }
+local function changed(job, told, woken, without)
+  local due, deadline = job.dueTime, start_by(job)
+  if due == 0 or (deadline > 0 and deadline < due) then due = deadline end
+  return { short(job, without), told, woken, due > 0 and math.max(1, due - NOW) or 0 }
 end
 
 -- Job: status, record, envelope, report of progress.
 local function whole_of(job)
-  local envelope = job.envelopeBytes > 0 and call('GETRANGE', payload_key(job.id), 0, job.envelopeBytes - 1) or ''
+  local envelope = job.envelope > 0 and call('GETRANGE', payload_key(job.id), 0, job.envelope - 1) or ''
   return { short(job), call('HGETALL', record_key(job.id)), envelope, call('GET', progress_key(job.id)) }
 end

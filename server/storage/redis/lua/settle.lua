@@ -3,22 +3,22 @@
 -- Ends an attempt. Only the current token can; repeating the accepted one is a duplicate.
 -- ARGV: 3 hungryHere 4 job 5 token 6 jitter 7 "completed" | "failed" | "released" | "cancelled" | "undelivered"
 --       8 blob of the outcome 9 message for the history 10 failure kind 11 retryable 12 retry_after ("": back-off) 13 sent
--- Returns {"settled" | "duplicate", changed} or {"lost"}
+-- Returns {"settled" | "duplicate", changed} or {"lost"}; the result of this very call is not sent back
 -- Cost: O(log jobs of the queue)
 local _, _, hungry_here, id, token, jitter, kind, blob, message = unpack(ARGV)
 local job = leased(id, token)
 
 if not job then
-  local kept = find(id)
-  if not kept or token == '' or kept.settledToken ~= token then return { 'lost' } end
+  job = find(id)
+  if not job or token == '' or job.settledToken ~= token then return { 'lost' } end
   -- The first answer may be lost, and with it whom to tell: hints may be doubled.
-  return { 'duplicate', changed(kept, tell(kept), wake(kept, hungry_here)) }
+  return { 'duplicate', changed(job, tell(job), wake(job, hungry_here)) }
 end
 
 -- The result takes the payload's place; what people read of the job stays.
 local function keep_result()
-  if job.envelopeBytes > 0 then
-    call('SET', payload_key(id), call('GETRANGE', payload_key(id), 0, job.envelopeBytes - 1))
+  if job.envelope > 0 then
+    call('SET', payload_key(id), call('GETRANGE', payload_key(id), 0, job.envelope - 1))
   else
     call('DEL', payload_key(id))
   end
@@ -40,4 +40,4 @@ else
 end
 if detailed then call('SET', outcome_key(id), blob) end
 save(job)
-return { 'settled', changed(job, tell(job), wake(job, hungry_here)) }
+return { 'settled', changed(job, tell(job), wake(job, hungry_here), kind == 'completed') }

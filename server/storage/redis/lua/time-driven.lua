@@ -14,12 +14,12 @@ end
 
 local function keep_grace(over, till, limit, grace)
   if over and limit > 0 then call('HDEL', META, 'g', 'G') end
-  if not over and grace ~= '' then call('HSET', META, 'g', int(till), 'G', int(limit)) end
+  if not over and grace ~= '' then call('HSET', META, 'g', till, 'G', limit) end
 end
 
 -- Ids whose time in that index has come. Loads them.
 local function due(index)
-  local ids = call('ZRANGEBYSCORE', index, '-inf', int(NOW), 'LIMIT', 0, MAX_PER_KIND)
+  local ids = call('ZRANGEBYSCORE', index, '-inf', NOW, 'LIMIT', 0, MAX_PER_KIND)
   for _, id in ipairs(ids) do load(id) end
   return ids
 end
@@ -34,17 +34,19 @@ local function gather(grace)
 end
 
 -- Leases before due times: a job that is back in line is claimed in its old place, not after those that were waiting.
+-- Answers what changed, and the jobs in the same order.
 local function advance(work, jitter, hungry_here)
-  local answers = {}
+  local answers, jobs = {}, {}
   local function each(ids, state, step)
     for _, id in ipairs(ids) do
       local job = load(id)
-      if not job or not job.whole then
+      if not job or not kept[job].whole then
         forget(id)
       elseif state(job) then
         step(job)
         save(job)
         answers[#answers + 1] = changed(job, tell(job), wake(job, hungry_here))
+        jobs[#jobs + 1] = job
       end
     end
   end
@@ -55,5 +57,5 @@ local function advance(work, jitter, hungry_here)
   each(work.starts, never_started, function(job) finish(job, 'failed', 'start_timeout') end)
   each(work.scheduled, is('scheduled'), become_due)
   for _, id in ipairs(work.finished) do forget(id) end
-  return answers
+  return answers, jobs
 end

@@ -1,0 +1,51 @@
+/** What the larger scripts are told: ARGV, in their order. */
+import type { JobSpec } from "../../job/job.ts";
+import { attemptMessage } from "../../job/lifecycle.ts";
+import { encodeEnvelope, encodeFailure, encodePayload } from "../blob.ts";
+import type { SettleOutcome } from "../storage.ts";
+import type { Argument } from "./client.ts";
+
+/** ARGV 7 to 18 of enqueue.lua. */
+export function specArguments(spec: JobSpec): Argument[] {
+  const envelope = Buffer.from(encodeEnvelope(spec), "utf8");
+  return [
+    spec.digest,
+    spec.onDuplicate,
+    flag(spec.rejectPayloadMismatch),
+    spec.priority,
+    spec.delayMs,
+    spec.maxAttempts,
+    spec.runTimeoutMs,
+    spec.startTimeoutMs,
+    spec.resultTtlMs,
+    `${spec.backoff.initialMs},${spec.backoff.multiplier},${spec.backoff.maxMs}`,
+    envelope.length,
+    Buffer.concat([envelope, encodePayload(spec.payload)]),
+  ];
+}
+
+/** ARGV 8 to 13 of settle.lua. */
+export function outcomeArguments(outcome: SettleOutcome): Argument[] {
+  switch (outcome.kind) {
+    case "completed":
+      return [encodePayload(outcome.payload)];
+    case "failed": {
+      const { detail, failureKind, retryable, retryAfterMs } = outcome;
+      const message = attemptMessage(detail.status.message);
+      return [encodeFailure(detail), message, failureKind, flag(retryable), retryAfterMs ?? ""];
+    }
+    case "cancelled": {
+      const message = "the worker cancelled the job unasked";
+      return [encodeFailure({ status: { code: 1, message, details: [] }, type: "", stack: "" }), message];
+    }
+    case "released":
+      return [];
+    case "undelivered":
+      return ["", "", "", "", "", flag(outcome.sent)];
+  }
+}
+
+/** A truth, as scripts read it. */
+export function flag(value: boolean): string {
+  return value ? "1" : "0";
+}

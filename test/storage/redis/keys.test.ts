@@ -1,0 +1,100 @@
+/** What is in the server: which keys, how large, how long. */
+import { randomBytes, randomUUID } from "node:crypto";
+import { describe, expect, test } from "vitest";
+import {
+  becomes,
+  claim,
+  completed,
+  enqueue,
+  failed,
+  key,
+  QUEUE,
+  redisUnavailable,
+  serverOf,
+  settle,
+  storageOn,
+  TTL,
+} from "./rig.ts";
+
+describe.skipIf(redisUnavailable)(`keys in Redis${redisUnavailable ? ` (skipped: ${redisUnavailable})` : ""}`, () => {
+  test("a job that lives never expires; one that ended does, an hour of grace at most after its time", async () => {
+    const server = await serverOf();
+    const storage = await storageOn(server.url);
+    await enqueue(storage, "a", { maxAttempts: 1 });
+    await enqueue(storage, "b");
+    const ttls = async () => {
+      const keys = (await server.admin.keys("qc:{q}:*")).sort();
+      const found = await Promise.all(
+        keys.map(async (each) => [each.slice(7), await server.admin.pttl(each)] as const),
+      );
+      return Object.fromEntries(found.map(([each, ttl]) => [each, ttl > TTL - 60_000 ? "ttl" : ttl]));
+    };
+    const [a] = await claim(storage);
+    await storage.progress({ ...a!, progress: { current: 1, total: 2, message: "" } });
+    const live = { f: -2, "j:a": -1, "j:b": -1, "p:a": -1, "p:b": -1, m: -1, q: -1 };
+    const { f: _, ...kept } = live;
+    expect(await ttls()).toMatchObject({ ...kept, "g:a": -1, r: -1 });
+    await settle(storage, a!, failed());
+    expect(await ttls()).toMatchObject({
+      "j:a": "ttl",
+      "p:a": "ttl",
+      "o:a": "ttl",
+      "g:a": "ttl",
+      "h:a": "ttl",
+      "j:b": -1,
+      f: -1,
+    });
+    await storage.retry(key("a"), { hungryHere: true });
+    const again = await ttls();
+    expect(again).toMatchObject({ "j:a": -1, "p:a": -1 });
+    expect(Object.keys(again)).not.toEqual(expect.arrayContaining(["o:a"]));
+  });
+
+  test("a success drops its payload, and what is forgotten leaves nothing", async () => {
+    const server = await serverOf();
+    let offset = 0;
+    const storage = await storageOn(server.url, { clockOffsetMs: () => offset });
+    await enqueue(storage, "a");
+    await enqueue(storage, "b", { method: "/p.S/M" });
+    for (const job of await claim(storage, 2)) await settle(storage, job, completed());
+    expect(await server.admin.exists("qc:{q}:p:a")).toBe(0);
+    expect(await server.admin.get("qc:{q}:p:b")).toBe("/p.S/M");
+    offset = TTL + 1;
+    await storage.tick({ queue: QUEUE, jitter: 0, hungryHere: true });
+    await server.admin.del(...(await server.admin.keys("qc:{q}:c:*")));
+    expect((await server.admin.keys("*")).sort()).toEqual([
+      expect.stringMatching(/^qc:queues:\d+$/),
+      "qc:schema",
+      "qc:{q}:m",
+    ]);
+  });
+
+  test("a queued job costs at most 600 bytes over its payload", async () => {
+    const server = await serverOf();
+    const storage = await storageOn(server.url, { brokerId: "b1abcdef" });
+    const used = async () => Number(/used_memory:(\d+)/.exec(await server.admin.info("memory"))![1]);
+    const JOBS = 5_000;
+    const PAYLOAD = 200;
+    const put = () => {
+      const payload = { data: randomBytes(PAYLOAD), contentType: "application/json", messageType: "" };
+      const backoff = { initialMs: 100, multiplier: 2, maxMs: 30_000 };
+      return enqueue(storage, randomUUID(), { payload, backoff, digest: randomBytes(16) });
+    };
+    await Promise.all(Array.from({ length: 10 }, put));
+    const before = await used();
+    for (let i = 0; i < JOBS; i += 500) await Promise.all(Array.from({ length: 500 }, put));
+    const bytes = ((await used()) - before) / JOBS - PAYLOAD;
+    const [id] = await server.admin.zrange("qc:{q}:q", "0", "0");
+    expect(await server.admin.call("OBJECT", "ENCODING", `qc:{q}:j:${id}`)).toBe("listpack");
+    expect(bytes).toBeLessThan(600);
+  });
+
+  test("two prefixes on one server know nothing of each other", async () => {
+    const server = await serverOf();
+    const [one, two] = [await storageOn(server.url), await storageOn(`${server.url}?prefix=two`)];
+    await enqueue(one, "a");
+    expect(await two.read(key("a"))).toBeUndefined();
+    expect(await two.queues()).toEqual({ queues: [] });
+    await becomes(two, true);
+  });
+});

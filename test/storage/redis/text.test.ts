@@ -1,0 +1,118 @@
+/** The texts: URLs, and what scripts may and must say. */
+import { readdirSync, readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { decodeRecord } from "../../../server/storage/redis/record.ts";
+import { parseRedisUrl } from "../../../server/storage/redis/url.ts";
+import { StorageRefused } from "../../../server/storage/storage.ts";
+
+describe("URLs", () => {
+  const local = { topology: "single", tls: false, db: 0, prefix: "qc", name: "" };
+
+  test.each([
+    ["redis://localhost", { ...local, addresses: [{ host: "localhost", port: 6379 }], shown: "redis://localhost/0" }],
+    [
+      "redis://u:p%40:q@[::1]:7000/3?prefix=a:b",
+      {
+        ...local,
+        addresses: [{ host: "::1", port: 7000 }],
+        username: "u",
+        password: "p@:q",
+        db: 3,
+        prefix: "a:b",
+        shown: "redis://[::1]:7000/3",
+      },
+    ],
+    [
+      "rediss://:p@h",
+      { ...local, addresses: [{ host: "h", port: 6379 }], tls: true, password: "p", shown: "rediss://h/0" },
+    ],
+    [
+      "redis+cluster://a:1,b:2?prefix=x",
+      {
+        ...local,
+        topology: "cluster",
+        addresses: [
+          { host: "a", port: 1 },
+          { host: "b", port: 2 },
+        ],
+        prefix: "x",
+        shown: "redis+cluster://a:1,b:2",
+      },
+    ],
+    [
+      "redis+sentinel://:p@a,b:2/1?name=m&tls=true",
+      {
+        ...local,
+        topology: "sentinel",
+        addresses: [
+          { host: "a", port: 26379 },
+          { host: "b", port: 2 },
+        ],
+        tls: true,
+        password: "p",
+        db: 1,
+        name: "m",
+        shown: "redis+sentinel://a,b:2/1?name=m",
+      },
+    ],
+  ])("%s", (url, target) => {
+    expect(parseRedisUrl(url)).toEqual(target);
+  });
+
+  test.each([
+    "redis://",
+    "redis://h:0",
+    "redis://h:99999",
+    "redis://a,b",
+    "redis://h/x",
+    "redis://h?prefix={a}",
+    "redis://h?prefix=a%0Ab",
+    "redis://h?prefix=",
+    "redis://h?what=1",
+    "redis+cluster://a:1/3",
+    "redis+sentinel://a:1",
+    "redis://:%zz@h",
+  ])("refused: %s", (url) => {
+    expect(() => parseRedisUrl(url)).toThrow(StorageRefused);
+  });
+});
+
+describe("scripts", () => {
+  const folder = new URL("../../../server/storage/redis/lua/", import.meta.url);
+  const texts = readdirSync(folder).map((file) => [file, readFileSync(new URL(file, folder), "utf8")] as const);
+  const verbs = texts.filter(([, text]) => text.startsWith("#!lua"));
+  const library = texts.filter(([, text]) => !text.startsWith("#!lua")).map(([file]) => file);
+
+  test("each verb has one; the rest is the library", () => {
+    expect(library.sort()).toEqual(["lifecycle.lua", "prelude.lua", "time-driven.lua"]);
+    expect(verbs.length).toBe(13);
+  });
+
+  test.each(verbs)("%s declares ARGV, returns, cost and what it is refused for", (file, text) => {
+    for (const head of [/^-- ARGV: /m, /^-- Returns /m, /^-- Cost: /m]) expect(text).toMatch(head);
+    const flags = /^#!lua(?: flags=(\S+))?\n/.exec(text)?.[1];
+    const reads = ["read.lua", "read-many.lua", "inspect.lua"];
+    expect(flags).toBe(file === "enqueue.lua" ? undefined : reads.includes(file) ? "no-writes" : "allow-oom");
+    expect(text.split("\n").length).toBeLessThanOrEqual(70);
+  });
+
+  test.each(texts)("%s parses nothing, prints nothing, and puts no data into errors", (_file, text) => {
+    const code = text.replaceAll(/--.*$/gm, "");
+    expect(code).not.toMatch(/cjson|cmsgpack|struct\.|\bbit\.|error_reply|redis\.log|math\.random|\bKEYS\s*\[/);
+  });
+
+  test("an absent field means the same in Lua and in TypeScript", () => {
+    const prelude = texts.find(([file]) => file === "prelude.lua")![1];
+    const table = /local ABSENT = \{([\s\S]*?)\n\}/.exec(prelude)![1]!.replaceAll(/--.*$/gm, "");
+    const absent = Object.fromEntries(
+      [...table.matchAll(/(\w+) = ('[^']*'|\d+)/g)].map(([, name, value]) => [name, value]),
+    );
+    const { record, envelopeBytes } = decodeRecord("q", "a", [], [], null);
+    const { queue, jobId, backoff, history, ...fields } = record;
+    const asLua = (value: unknown) => (typeof value === "number" ? String(value) : value === false ? "0" : "''");
+    const same = Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, asLua(value)]));
+    expect({ ...same, backoff: `'${Object.values(backoff).join(",")}'`, envelope: String(envelopeBytes) }).toEqual(
+      absent,
+    );
+  });
+});
