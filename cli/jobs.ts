@@ -10,14 +10,13 @@ import {
   type Queue,
 } from "../client/index.ts";
 import { type EncodedPayload, isJson } from "../protocol/codec.ts";
+import { type ConnectionFlags, clientOptions, withBroker } from "./connection.ts";
 import { exitCodes } from "./exit.ts";
 import { milliseconds, number, type PayloadOptions, pair, rawQueue, readPayload, toJson } from "./input.ts";
 
 type RawQueue = Queue<EncodedPayload, EncodedPayload>;
 
-interface ConnectOptions {
-  url: string;
-  token?: string;
+interface ConnectOptions extends ConnectionFlags {
   timeout?: number;
 }
 
@@ -174,14 +173,7 @@ Examples
 }
 
 function withConnection(command: Command, timeout = "how long the command may take"): Command {
-  return command
-    .addOption(
-      new Option("--url <URL>", "broker, or several of one storage joined by commas")
-        .env("QUEUECALL_URL")
-        .default("http://127.0.0.1:7455"),
-    )
-    .addOption(new Option("--token <TOKEN>", "sent as a bearer token").env("QUEUECALL_TOKEN"))
-    .option("--timeout <DURATION>", `${timeout} (default: 30s)`, milliseconds);
+  return withBroker(command).option("--timeout <DURATION>", `${timeout} (default: 30s)`, milliseconds);
 }
 
 function withJob(command: Command): Command {
@@ -254,14 +246,9 @@ function waiting({ timeout }: ConnectOptions): { timeout: number | undefined } {
 }
 
 /** Runs one command on one queue, with a client of its own. */
-async function on(
-  name: string,
-  { url, token }: ConnectOptions,
-  run: (queue: RawQueue) => Promise<void>,
-): Promise<void> {
-  const urls = url.split(",").map((each) => each.trim());
+async function on(name: string, flags: ConnectOptions, run: (queue: RawQueue) => Promise<void>): Promise<void> {
   const logger = { warn: (_: object, message: string) => console.error(`queuecall: ${message}`) };
-  await using client = createQueueClient({ url: urls, token, logger });
+  await using client = createQueueClient({ ...clientOptions(flags), logger });
   await run(client.queue(rawQueue(name)));
 }
 

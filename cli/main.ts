@@ -6,6 +6,7 @@ import { endOf, exitCodes, exitCodesHelp } from "./exit.ts";
 import { addJobCommands } from "./jobs.ts";
 import { addProto } from "./proto.ts";
 import { addServe } from "./serve.ts";
+import { addToken } from "./token.ts";
 import { version } from "./version.ts";
 
 const program = new Command("queuecall")
@@ -30,6 +31,7 @@ ${exitCodesHelp}`,
   );
 addServe(program);
 addJobCommands(program);
+addToken(program);
 addProto(program);
 
 // Whoever reads our output may stop reading.

@@ -9,6 +9,8 @@ import { readFileSync } from "node:fs";
 import { closest, distance } from "fastest-levenshtein";
 import { MAX_DURATION_MS } from "../protocol/limits.ts";
 import { formatDuration, formatSize, parseDuration, parseSize } from "../protocol/units.ts";
+import type { AccessFiles } from "./access/access.ts";
+import { exposure } from "./access/exposure.ts";
 import { type BrokerSettings, defaultSettings } from "./settings.ts";
 import { durabilityOrder } from "./storage/storage.ts";
 
@@ -19,6 +21,8 @@ export interface Config {
   /** "HOST:PORT". */
   grpc: string;
   http: "off";
+  tls: AccessFiles["tls"];
+  tokens: AccessFiles["tokens"];
   /** Folder for what is kept in files. */
   data: string;
   logLevel: LogLevel;
@@ -53,6 +57,10 @@ interface Values extends BrokerSettings {
   http: string;
   storage: string;
   storageFile: string;
+  tlsCert: string;
+  tlsKey: string;
+  tlsClientCa: string;
+  tokens: string;
   data: string;
   logLevel: LogLevel;
   logFormat: "pretty" | "json";
@@ -76,6 +84,7 @@ const text: Kind<string> = {
   parse: (value) => value || undefined,
   show: String,
 };
+const file: Kind<string> = { ...text, placeholder: "FILE" };
 const address: Kind<string> = {
   ...text,
   placeholder: "HOST:PORT",
@@ -129,11 +138,20 @@ export const settings: readonly Setting[] = [
     { ...text, placeholder: "URL" },
     "memory: · sqlite:PATH · redis://HOST:PORT/DB?prefix=qc · rediss:// · redis+cluster://HOST:PORT,HOST:PORT · redis+sentinel://… (default: sqlite: in the data folder)",
   ),
+  setting("storage-file", "storageFile", file, "file that holds the storage URL, for secrets"),
   setting(
-    "storage-file",
-    "storageFile",
-    { ...text, placeholder: "FILE" },
-    "file that holds the storage URL, for secrets",
+    "tls-cert",
+    "tlsCert",
+    file,
+    "certificate chain in PEM: TLS from 1.2; read again when it changes, or at SIGHUP",
+  ),
+  setting("tls-key", "tlsKey", file, "private key of --tls-cert in PEM"),
+  setting("tls-client-ca", "tlsClientCa", file, "authorities in PEM: who connects needs a certificate of one of them"),
+  setting(
+    "tokens",
+    "tokens",
+    file,
+    "who may do what, in YAML (docs/security.md); read again when it changes, or at SIGHUP",
   ),
   setting("data", "data", { ...text, placeholder: "FOLDER" }, "data folder", "./queuecall-data"),
   setting("log-level", "logLevel", oneOf(logLevels), `least level to log: ${logLevels.join(", ")}`, "info"),
@@ -192,7 +210,7 @@ export function variableOf(name: string): string {
 }
 
 /** Variables that are ours but no setting of a broker. */
-const OTHER_VARIABLES = ["QUEUECALL_CONFIG", "QUEUECALL_URL", "QUEUECALL_TOKEN"];
+const OTHER_VARIABLES = ["CONFIG", "URL", "TOKEN", "TOKEN_FILE"].map((name) => `QUEUECALL_${name}`);
 
 /** What Kubernetes sets in every pod for a Service whose name starts with "queuecall". Never used by us. */
 const KUBERNETES =
@@ -233,18 +251,22 @@ export async function loadConfig({ flags, env }: Sources): Promise<Config> {
     const found = given(each.name) ?? (each.initial && { text: each.initial, source: each.name, rank: 3 });
     if (found) values[each.key] = parse(each, found);
   }
-  const { grpc, http, storage: _, storageFile: __, data, logLevel, logFormat, ...rest } = values as Values;
+  const { grpc, http, storage: _, storageFile: __, tlsCert, tlsKey, tlsClientCa, tokens, ...others } = values as Values;
+  const { data, logLevel, logFormat, ...rest } = others;
+  const tls = tlsFiles(tlsCert, tlsKey, tlsClientCa);
   if (http !== "off")
     throw new ConfigError(`${given("http")?.source}: the HTTP port is not available yet; leave it off`);
   return {
     storage: storageUrl(given("storage"), given("storage-file")) ?? `sqlite:${data}/queuecall.db`,
     grpc,
     http,
+    tls,
+    tokens,
     data,
     logLevel,
     logFormat,
     settings: { ...defaultSettings, ...rest },
-    warnings: unknownVariables(env),
+    warnings: [...unknownVariables(env), ...exposure([grpc], { tls, tokens })],
   };
 }
 
@@ -252,6 +274,17 @@ function parse({ kind }: Setting, { text, source }: Given): unknown {
   const value = (kind as Kind<unknown>).parse(text.trim());
   if (value === undefined) throw new ConfigError(`${source}: expected ${kind.expected}, found "${text.slice(0, 80)}"`);
   return value;
+}
+
+function tlsFiles(cert: string | undefined, key: string | undefined, clientCa: string | undefined): Config["tls"] {
+  if (cert && key) return { cert, key, clientCa };
+  const [given, missing] = cert
+    ? ["tls-cert", "tls-key"]
+    : key
+      ? ["tls-key", "tls-cert"]
+      : ["tls-client-ca", "tls-cert"];
+  if (cert || key || clientCa) throw new ConfigError(`${given} needs ${missing}: give --${missing} FILE`);
+  return undefined;
 }
 
 /** The stronger of both; from the same place they contradict each other. */

@@ -1,5 +1,6 @@
 /** The life of a broker process: start, say so, wait for a signal, drain. */
 import { systemClock } from "../protocol/clock.ts";
+import { AccessRefused } from "./access/refused.ts";
 import { type Config, ConfigError } from "./config.ts";
 import { createLogger, withoutCredentials } from "./logger.ts";
 import { type BrokerServer, createBroker, ListenRefused } from "./server.ts";
@@ -31,6 +32,9 @@ export async function serve(config: Config): Promise<number> {
   // A storage that is away is waited for; whoever asks meanwhile is told UNAVAILABLE.
   void broker.serving.then(() => process.stdout.write(`${readyLine(broker)}\n`));
 
+  // Only where there is something to read again: to a broker in a terminal that is closed, it means the end.
+  if (config.tls || config.tokens) process.on("SIGHUP", () => void broker.reload());
+
   const end = await Promise.race([signal, broker.failed]);
   if (end instanceof Error) {
     logger.error({ err: end }, "the broker cannot go on");
@@ -45,11 +49,11 @@ export async function serve(config: Config): Promise<number> {
 }
 
 async function start(config: Config, logger: Awaited<ReturnType<typeof createLogger>>): Promise<BrokerServer> {
-  const { storage, grpc, http, settings } = config;
+  const { storage, grpc, http, tls, tokens, settings } = config;
   try {
-    return await createBroker({ storage, grpc, http, settings, logger });
+    return await createBroker({ storage, grpc, http, tls, tokens, settings, logger });
   } catch (error) {
-    if (error instanceof StorageRefused || error instanceof ListenRefused) {
+    if (error instanceof StorageRefused || error instanceof ListenRefused || error instanceof AccessRefused) {
       throw new ConfigError(withoutCredentials(error.message), { cause: error });
     }
     throw error;

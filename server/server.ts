@@ -3,8 +3,11 @@ import { ServerCredentials } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import { type Clock, systemClock } from "../protocol/clock.ts";
 import { maxMessageBytes } from "../protocol/limits.ts";
+import { type AccessFiles, openAccess } from "./access/access.ts";
 import { Broker } from "./broker/broker.ts";
 import { register } from "./rpc/grpc/adapter.ts";
+import { TlsCredentials } from "./rpc/grpc/credentials.ts";
+import { Door } from "./rpc/grpc/door.ts";
 import { createGrpcServer } from "./rpc/grpc/http2-server.ts";
 import { addReflection } from "./rpc/grpc/reflection.ts";
 import { type BrokerSettings, defaultSettings } from "./settings.ts";
@@ -26,6 +29,10 @@ export interface BrokerServerOptions {
   grpc?: string;
   /** Address of the HTTP port. Only "off" for now. */
   http?: "off";
+  /** Files for TLS; read again when they change. Default: plain text. */
+  tls?: AccessFiles["tls"];
+  /** File that says who may do what, see docs/security.md; read again when it changes. Default: everybody may do everything. */
+  tokens?: AccessFiles["tokens"];
   settings?: Partial<BrokerSettings>;
   logger?: Logger;
   /** For tests. */
@@ -41,6 +48,8 @@ export interface BrokerServer {
   readonly storage: StorageInfo;
   /** Stops gracefully: refuses new work, sends callers and workers elsewhere, waits for what is under way. `cut`: not all of it ended in time. */
   drain(): Promise<{ cut: boolean }>;
+  /** Reads tokens and certificates now. What is wrong with them is logged, and what was read before stays. */
+  reload(): Promise<void>;
   /** Stops at once. Nothing stored is lost. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -65,12 +74,16 @@ const FAREWELL_MS = 100;
  * Starts a broker in this process.
  * @throws StorageRefused the storage cannot be used as it is
  * @throws ListenRefused the address cannot be listened on
+ * @throws AccessRefused the files of tokens or certificates cannot be used
  */
 export async function createBroker(options: BrokerServerOptions): Promise<BrokerServer> {
   const { clock = systemClock, logger } = options;
   const settings = { ...defaultSettings, ...options.settings };
   const brokerId = Buffer.from(clock.randomBytes(6)).toString("hex");
   const { promise: failed, resolve: fail } = Promise.withResolvers<Error>();
+
+  const access = openAccess(options, clock, logger);
+  const door = access.gate && new Door(access.gate);
 
   const storage = await openStorage(options.storage, {
     brokerId,
@@ -90,10 +103,10 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
     "grpc.max_concurrent_streams": 2 ** 31 - 1,
     "grpc.enable_channelz": 0,
   });
-  const calls = register(server, broker, (error, path) => logger?.error({ err: error, path }, "internal error"));
+  const calls = register(server, broker, (error, path) => logger?.error({ err: error, path }, "internal error"), door);
   const health = new HealthImplementation({ "": "NOT_SERVING", [SERVICE]: "NOT_SERVING" });
   health.addToServer(server);
-  addReflection(server);
+  addReflection(server, door);
 
   const { promise: serving, resolve: serve } = Promise.withResolvers<void>();
   const showReadiness = (ready: boolean) => {
@@ -104,7 +117,8 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
 
   let grpcAddress: string;
   try {
-    grpcAddress = await listen(server, options.grpc ?? "127.0.0.1:7455");
+    const credentials = access.tls ? new TlsCredentials(access.tls) : ServerCredentials.createInsecure();
+    grpcAddress = await listen(server, options.grpc ?? "127.0.0.1:7455", credentials);
   } catch (error) {
     stopWatching();
     broker.close();
@@ -113,6 +127,7 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
     throw error;
   }
   broker.start();
+  access.watch();
   health.setStatus("", "SERVING");
   showReadiness(storage.ready);
 
@@ -120,6 +135,7 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
   const close = () => {
     closing ??= (async () => {
       stopWatching();
+      access.close();
       broker.close();
       server.forceShutdown();
       await storage.close();
@@ -147,6 +163,7 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
       return storage.info;
     },
     drain,
+    reload: access.reload,
     close,
     [Symbol.asyncDispose]: close,
     serving,
@@ -165,9 +182,13 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
   };
 }
 
-function listen(server: ReturnType<typeof createGrpcServer>, address: string): Promise<string> {
+function listen(
+  server: ReturnType<typeof createGrpcServer>,
+  address: string,
+  credentials: ServerCredentials,
+): Promise<string> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+    server.bindAsync(address, credentials, (error, port) => {
       if (!error) return resolve(`${address.slice(0, address.lastIndexOf(":"))}:${port}`);
       const taken = /EADDRINUSE/.test(error.message);
       const text = taken

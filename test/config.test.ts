@@ -67,7 +67,10 @@ describe("layers", () => {
     values["log-level"] = "warn";
     values["log-format"] = "json";
     values["require-durability"] = "redis-always";
-    for (const { name, kind, initial } of settings.filter(({ name }) => name !== "storage-file")) {
+    values.tokens = "tokens.yaml";
+    // These are not given alone.
+    const notAlone = ["storage-file", "tls-cert", "tls-key", "tls-client-ca"];
+    for (const { name, kind, initial } of settings.filter(({ name }) => !notAlone.includes(name))) {
       const text = values[name] ?? initial ?? "";
       expect(kind.parse(text), name).toBeDefined();
       const one = await load({ [name]: text });

@@ -64,7 +64,7 @@ const onlyIn: Record<string, readonly string[]> = {
   commander: ["cli"],
   pino: ["server/logger.ts"],
   "pino-pretty": ["server/logger.ts"],
-  yaml: ["server/config.ts"],
+  yaml: ["server/config.ts", "server/access"],
   vitest: [],
   "fast-check": [],
 };

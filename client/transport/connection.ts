@@ -107,6 +107,11 @@ export class Connection {
   }
 }
 
+/** In the words of node:tls. */
+function tlsOptions({ serverName, ...same }: TlsOptions): object {
+  return serverName === undefined ? same : { ...same, servername: serverName };
+}
+
 /** One connection from its first packet to its last. */
 class Session {
   readonly opened: Promise<void>;
@@ -124,7 +129,7 @@ class Session {
   constructor(authority: string, tls: TlsOptions, timing: ConnectionTiming) {
     this.#timing = timing;
     const session = connect(authority, {
-      ...(tls as object),
+      ...tlsOptions(tls),
       maxSessionMemory: SESSION_MEMORY,
       settings: { initialWindowSize: STREAM_WINDOW_BYTES, enablePush: false },
     });

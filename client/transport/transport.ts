@@ -23,7 +23,7 @@ export interface Link {
   close(): Promise<void>;
 }
 
-/** Certificates and names for `https:` urls, as in node:tls. */
+/** Certificates and names for `https:` urls. */
 export interface TlsOptions {
   /** Certificates to trust instead of the system's. PEM. */
   ca?: string | Uint8Array | (string | Uint8Array)[];
@@ -32,7 +32,7 @@ export interface TlsOptions {
   /** The key of `cert`. PEM. */
   key?: string | Uint8Array;
   /** The name to expect in the broker's certificate. Default: the url's host. */
-  servername?: string;
+  serverName?: string;
   /** `false` accepts any certificate; for tests. Default true. */
   rejectUnauthorized?: boolean;
 }

@@ -11,20 +11,23 @@ import {
 import { BrokerService, WatchJobRequestSchema, WatchJobResponseSchema } from "../../gen/queuecall/v1/broker_pb.js";
 import { CallError, invalidField } from "../../protocol/errors.ts";
 import type { Accepted, Broker, Call } from "../broker/broker.ts";
+import type { JobStatus } from "../job/job.ts";
+import type { Access, Verb } from "./access.ts";
 import { dispositionOf, jobMessage, statusMessage } from "./translate.ts";
-import { jobKey, jobSpec, requestId, resultTtlMs, waitTimeoutMs } from "./validate.ts";
+import { jobKey, jobSpec, queueName, requestId, resultTtlMs, waitTimeoutMs } from "./validate.ts";
 
 /** A unary method, bytes in and bytes out. */
 export interface UnaryMethod {
   /** "/queuecall.v1.BrokerService/Enqueue" */
   path: string;
-  handle(request: Uint8Array, call: Call): Promise<Uint8Array>;
+  /** @param access absent: everything is permitted */
+  handle(request: Uint8Array, call: Call, access?: Access): Promise<Uint8Array>;
 }
 
 /** A server-streaming method. */
 export interface StreamMethod {
   path: string;
-  handle(request: Uint8Array, call: Call): AsyncGenerator<Uint8Array, void>;
+  handle(request: Uint8Array, call: Call, access?: Access): AsyncGenerator<Uint8Array, void>;
 }
 
 export function brokerService(broker: Broker): { unary: UnaryMethod[]; streams: StreamMethod[] } {
@@ -32,45 +35,58 @@ export function brokerService(broker: Broker): { unary: UnaryMethod[]; streams: 
   const stacks = { stacks: settings.passStacks };
   const { method } = BrokerService;
 
-  const accepted = ({ status, disposition, payloadMismatch }: Accepted) => ({
-    job: statusMessage(status, stacks),
+  /** Who may not wait learns of states, not of outcomes: asking for work that is done already is no way around it. */
+  const told = (status: JobStatus, access?: Access) => {
+    const { outcome, ...rest } = status;
+    const seen = outcome && (access?.permits("wait", status.queue) ?? true);
+    return statusMessage(seen ? status : rest, stacks);
+  };
+  const accepted = ({ status, disposition, payloadMismatch }: Accepted, access?: Access) => ({
+    job: told(status, access),
     disposition: dispositionOf(disposition),
     payloadMismatch,
   });
+  const ofSpec = (request: { spec?: { queue: string } | undefined }) =>
+    queueName("spec.queue", request.spec?.queue ?? "");
+  const ofKey = (request: { queue: string }) => queueName("queue", request.queue);
 
   return {
     unary: [
-      unary(method.enqueue, async (request, call) => {
+      unary(method.enqueue, ["enqueue"], ofSpec, async (request, call, access) => {
         const spec = jobSpec(request.spec, clock, settings);
-        return accepted(await broker.enqueue(spec, requestId(request.requestId, clock), call));
+        return accepted(await broker.enqueue(spec, requestId(request.requestId, clock), call), access);
       }),
-      unary(method.enqueueAndWait, async (request, call) => {
+      unary(method.enqueueAndWait, ["enqueue", "wait"], ofSpec, async (request, call) => {
         const spec = jobSpec(request.spec, clock, settings);
         const wait = waitTimeoutMs(request.waitTimeout);
         return accepted(await broker.enqueueAndWait(spec, requestId(request.requestId, clock), wait, call));
       }),
-      unary(method.waitJob, async (request, call) => {
+      unary(method.waitJob, ["wait"], ofKey, async (request, call) => {
         const wait = waitTimeoutMs(request.waitTimeout);
-        return { job: statusMessage(await broker.waitJob(jobKey(request), wait, call), stacks) };
+        return { job: told(await broker.waitJob(jobKey(request), wait, call)) };
       }),
-      unary(method.getJob, async (request) => ({ job: jobMessage(await broker.getJob(jobKey(request)), stacks) })),
-      unary(method.cancelJob, async (request) => ({
-        job: statusMessage(await broker.cancelJob(jobKey(request)), stacks),
+      unary(method.getJob, ["wait"], ofKey, async (request) => ({
+        job: jobMessage(await broker.getJob(jobKey(request)), stacks),
       })),
-      unary(method.retryJob, async (request) => ({
-        job: statusMessage(await broker.retryJob(jobKey(request)), stacks),
+      // Who may ask for work may take it back, ask again, and say how long the answer is kept.
+      unary(method.cancelJob, ["enqueue"], ofKey, async (request, _call, access) => ({
+        job: told(await broker.cancelJob(jobKey(request)), access),
       })),
-      unary(method.updateResultTtl, async (request) => {
+      unary(method.retryJob, ["enqueue"], ofKey, async (request, _call, access) => ({
+        job: told(await broker.retryJob(jobKey(request)), access),
+      })),
+      unary(method.updateResultTtl, ["enqueue"], ofKey, async (request, _call, access) => {
         const ttl = resultTtlMs("result_ttl", request.resultTtl);
         if (ttl === undefined) throw invalidField("result_ttl", "is required: from 1 s to 365 days");
-        return { job: statusMessage(await broker.updateResultTtl(jobKey(request), ttl), stacks) };
+        return { job: told(await broker.updateResultTtl(jobKey(request), ttl), access) };
       }),
     ],
     streams: [
       {
         path: pathOf(method.watchJob),
-        async *handle(bytes, call) {
+        async *handle(bytes, call, access) {
           const request = decode(WatchJobRequestSchema, bytes);
+          access?.require(["wait"], [ofKey(request)]);
           for await (const job of broker.watchJob(jobKey(request), call)) {
             const message = create(WatchJobResponseSchema, job ? { job: jobMessage(job, stacks) } : {});
             yield toBinary(WatchJobResponseSchema, message);
@@ -81,15 +97,19 @@ export function brokerService(broker: Broker): { unary: UnaryMethod[]; streams: 
   };
 }
 
+/** @param verbs what the caller must be permitted, on the queue that the request names, before anything else is looked at */
 function unary<I extends DescMessage, O extends DescMessage>(
   method: DescMethodUnary<I, O>,
-  handle: (request: MessageShape<I>, call: Call) => Promise<MessageInitShape<O>>,
+  verbs: readonly Verb[],
+  queueOf: (request: MessageShape<I>) => string,
+  handle: (request: MessageShape<I>, call: Call, access?: Access) => Promise<MessageInitShape<O>>,
 ): UnaryMethod {
   return {
     path: pathOf(method),
-    async handle(bytes, call) {
-      const answer = await handle(decode(method.input, bytes), call);
-      return toBinary(method.output, create(method.output, answer));
+    async handle(bytes, call, access) {
+      const request = decode(method.input, bytes);
+      access?.require(verbs, [queueOf(request)]);
+      return toBinary(method.output, create(method.output, await handle(request, call, access)));
     },
   };
 }

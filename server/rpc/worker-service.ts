@@ -29,6 +29,7 @@ import type { Session } from "../broker/session.ts";
 import type { FailureDetail, Progress, Status } from "../job/job.ts";
 import { cutUtf8 } from "../job/lifecycle.ts";
 import type { Claimed } from "../storage/storage.ts";
+import type { Access } from "./access.ts";
 import { decode, pathOf } from "./broker-service.ts";
 import { durationOf, payloadFrom, statusInit, timestampOf } from "./translate.ts";
 import { durationMs, jobId, queueName } from "./validate.ts";
@@ -47,20 +48,28 @@ export interface ByteLink {
 export class WorkStream {
   readonly #session: Session;
   readonly #link: ByteLink;
+  readonly #access: Access | undefined;
 
-  constructor(broker: Broker, link: ByteLink) {
+  /** @param access absent: everything is permitted */
+  constructor(broker: Broker, link: ByteLink, access?: Access) {
     this.#link = link;
+    this.#access = access;
     this.#session = broker.openSession(sessionLink(link));
   }
 
   message(bytes: Uint8Array): void {
     try {
       const { kind } = decode(WorkRequestSchema, bytes);
-      if (kind.case === "hello") void this.#session.hello(helloFrom(kind.value));
-      else if (kind.case === "frame") this.#session.frame(frameFrom(kind.value));
-      else throw violation("the message has neither hello nor frame");
+      if (kind.case === "hello") {
+        if (this.#access) mayHello(this.#access, kind.value);
+        void this.#session.hello(helloFrom(kind.value));
+      } else if (kind.case === "frame") {
+        if (this.#access) mayFrame(this.#access, kind.value);
+        this.#session.frame(frameFrom(kind.value));
+      } else throw violation("the message has neither hello nor frame");
     } catch (error) {
-      this.#link.end(error instanceof CallError ? violation(error.message) : (error as Error));
+      const wrongField = error instanceof CallError && error.reason === "INVALID_FIELD";
+      this.#link.end(wrongField ? violation(error.message) : (error as Error));
       this.#session.linkClosed();
     }
   }
@@ -86,6 +95,22 @@ function sessionLink(link: ByteLink): Link {
     end: (error) => link.end(error),
     destroy: () => link.destroy(),
   };
+}
+
+// ── what the worker may do: every queue it names, before anything else is looked at ──
+
+function mayHello(access: Access, { subscriptions, held }: ProtoHello): void {
+  access.require(["work"], queuesFrom("hello.subscriptions", subscriptions));
+  for (const { queue } of held) access.check("work", queueName("hello.held.queue", queue));
+}
+
+function mayFrame(access: Access, { subscriptionsUpdate, renewals, settlements, progress }: ProtoWorkerFrame): void {
+  if (subscriptionsUpdate) {
+    access.require(["work"], queuesFrom("subscriptions_update.subscriptions", subscriptionsUpdate.subscriptions));
+  }
+  for (const { queue } of renewals) access.check("work", queueName("renewals.queue", queue));
+  for (const { queue } of settlements) access.check("work", queueName("settlements.queue", queue));
+  for (const { queue } of progress) access.check("work", queueName("progress.queue", queue));
 }
 
 // ── from the worker ──────────────────────────────────────────────────────────

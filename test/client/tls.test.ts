@@ -37,7 +37,7 @@ describe.skipIf(spawnSync("openssl", ["version"]).status !== 0)("tls", () => {
   });
 
   it("takes an address without a scheme as https where there are TLS options", async () => {
-    await using client = createQueueClient({ url: address(), tls: { ca, servername: "broker.test" } });
+    await using client = createQueueClient({ url: address(), tls: { ca, serverName: "broker.test" } });
     expect(await client.queue("q").enqueueAndWait("j", 1)).toBe("sealed");
   });
 

@@ -7,12 +7,14 @@ import {
   type ServerWritableStream,
 } from "@grpc/grpc-js";
 import type { Broker, Call } from "../../broker/broker.ts";
+import type { Visit } from "../access.ts";
 import { brokerService, type StreamMethod, type UnaryMethod } from "../broker-service.ts";
 import { toWireStatus } from "../status.ts";
 import { WorkStream, workPath } from "../worker-service.ts";
+import { type Caller, type Door, RevocableCall } from "./door.ts";
 
 type Bytes = Uint8Array;
-interface GrpcCall {
+interface GrpcCall extends Caller {
   getDeadline(): number | Date;
   on(event: "cancelled", fn: () => void): unknown;
 }
@@ -28,22 +30,26 @@ export interface InFlight {
 
 const same = (bytes: Bytes): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
-export function register(server: Server, broker: Broker, onBug: OnBug): InFlight {
+/** @param door absent: everybody may do everything */
+export function register(server: Server, broker: Broker, onBug: OnBug, door?: Door): InFlight {
   const calls = new Counter();
   const { unary, streams } = brokerService(broker);
-  for (const method of unary) server.register(method.path, unaryHandler(method, calls, onBug), same, same, "unary");
+  for (const method of unary)
+    server.register(method.path, unaryHandler(method, calls, onBug, door), same, same, "unary");
   for (const method of streams) {
-    server.register(method.path, streamHandler(method, calls, onBug), same, same, "serverStream");
+    server.register(method.path, streamHandler(method, calls, onBug, door), same, same, "serverStream");
   }
-  server.register(workPath, workHandler(broker, calls, onBug), same, same, "bidi");
+  server.register(workPath, workHandler(broker, calls, onBug, door), same, same, "bidi");
   return calls;
 }
 
-function unaryHandler(method: UnaryMethod, calls: Counter, onBug: OnBug): handleUnaryCall<Bytes, Bytes> {
+function unaryHandler(method: UnaryMethod, calls: Counter, onBug: OnBug, door?: Door): handleUnaryCall<Bytes, Bytes> {
   return (call, callback) => {
     const done = calls.begin();
-    method
-      .handle(call.request, callOf(call))
+    const answer = door
+      ? door.through(call, callOf(call), (inside, visit) => method.handle(call.request, inside, visit))
+      : method.handle(call.request, callOf(call));
+    answer
       .then(
         (answer) => callback(null, answer),
         (error) => callback(grpcStatus(error, method.path, onBug)),
@@ -52,49 +58,71 @@ function unaryHandler(method: UnaryMethod, calls: Counter, onBug: OnBug): handle
   };
 }
 
-function streamHandler(method: StreamMethod, calls: Counter, onBug: OnBug) {
+function streamHandler(method: StreamMethod, calls: Counter, onBug: OnBug, door?: Door) {
   return async (call: ServerWritableStream<Bytes, Bytes>) => {
     const done = calls.begin();
+    const inside = new RevocableCall(callOf(call));
     let gone = false;
+    let over = false;
     call.on("cancelled", () => (gone = true));
+    const fail = (error: unknown) => {
+      if (over) return;
+      gone = over = true;
+      call.emit("error", grpcStatus(error, method.path, onBug));
+      inside.gone();
+    };
+    let visit: Visit | undefined;
     try {
-      for await (const message of method.handle(call.request, callOf(call))) {
+      visit = door?.enter(call, fail);
+      for await (const message of method.handle(call.request, inside, visit)) {
         if (gone) break;
         // A slow reader holds the generator, which reads the newest state when it goes on: nothing queues.
         if (!call.write(message)) await drained(call);
       }
-      call.end();
+      if (!over) call.end();
     } catch (error) {
-      call.emit("error", grpcStatus(error, method.path, onBug));
+      fail(error);
     } finally {
+      visit?.leave();
       done();
     }
   };
 }
 
-function workHandler(broker: Broker, calls: Counter, onBug: OnBug) {
+function workHandler(broker: Broker, calls: Counter, onBug: OnBug, door?: Door) {
   return (call: ServerDuplexStream<Bytes, Bytes>) => {
     const done = calls.begin();
     let writable = true;
     let ended = false;
+    let visit: Visit | undefined;
     const end = (error?: Error) => {
       if (ended) return;
       ended = true;
+      visit?.leave();
       done();
       if (error) call.emit("error", grpcStatus(error, workPath, onBug));
       else call.end();
     };
-    const stream = new WorkStream(broker, {
+    try {
+      visit = door?.enter(call, (error) => {
+        end(error);
+        stream.closed();
+      });
+    } catch (error) {
+      return end(error as Error);
+    }
+    const link = {
       get writable() {
         return writable && !ended;
       },
-      send(bytes) {
+      send(bytes: Bytes) {
         if (!ended && !call.write(bytes)) writable = false;
       },
       end,
       // The peer is silent: the status may never arrive, and keepalive takes the connection down.
       destroy: () => end(new Error("the worker fell silent")),
-    });
+    };
+    const stream = new WorkStream(broker, link, visit);
     call.on("drain", () => {
       writable = true;
       stream.writable();
@@ -132,7 +160,7 @@ function drained(call: ServerWritableStream<Bytes, Bytes>): Promise<void> {
   });
 }
 
-function grpcStatus(error: unknown, path: string, onBug: OnBug) {
+export function grpcStatus(error: unknown, path: string, onBug: OnBug) {
   const { code, message, details, trailers } = toWireStatus(error);
   if (trailers["queuecall-reason"] === "INTERNAL") onBug(error, path);
   const metadata = new Metadata();

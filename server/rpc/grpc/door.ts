@@ -1,0 +1,77 @@
+/** Where calls of the gRPC port come in: the only place that authenticates. */
+import type { Metadata } from "@grpc/grpc-js";
+import type { CallError } from "../../../protocol/errors.ts";
+import type { Call } from "../../broker/broker.ts";
+import type { Credentials, Gate, Visit } from "../access.ts";
+
+/** What the door needs to see of a call of grpc-js. */
+export interface Caller {
+  metadata: Metadata;
+  getAuthContext(): { sslPeerCertificate?: { subjectaltname?: string | undefined } } | null;
+}
+
+export class Door {
+  readonly #gate: Gate;
+
+  constructor(gate: Gate) {
+    this.#gate = gate;
+  }
+
+  /**
+   * For calls that end by themselves through `revoked`. Leave the visit when the call is over.
+   * @throws CallError UNAUTHENTICATED
+   */
+  enter(caller: Caller, revoked: (error: CallError) => void): Visit {
+    return this.#gate.enter(credentialsOf(caller), revoked);
+  }
+
+  /** Runs a call that is abandoned where its right to go on is taken away. */
+  async through<T>(caller: Caller, call: Call, run: (call: Call, visit: Visit) => Promise<T>): Promise<T> {
+    const { promise: shownOut, reject: showOut } = Promise.withResolvers<never>();
+    const revocable = new RevocableCall(call);
+    const visit = this.enter(caller, (error) => {
+      showOut(error);
+      revocable.gone();
+    });
+    try {
+      return await Promise.race([run(revocable, visit), shownOut]);
+    } finally {
+      visit.leave();
+    }
+  }
+}
+
+/** A call whose caller is gone as well once it has been shown out. */
+export class RevocableCall implements Call {
+  readonly deadlineMs: number | undefined;
+  readonly #call: Call;
+  readonly #onGone: (() => void)[] = [];
+
+  constructor(call: Call) {
+    this.deadlineMs = call.deadlineMs;
+    this.#call = call;
+  }
+
+  onGone(fn: () => void): void {
+    this.#call.onGone(fn);
+    this.#onGone.push(fn);
+  }
+
+  gone(): void {
+    for (const fn of this.#onGone) fn();
+  }
+}
+
+function credentialsOf(caller: Caller): Credentials {
+  const headers = caller.metadata.get("authorization");
+  return {
+    // Two of them are one that is malformed.
+    authorization: headers.length === 0 ? undefined : headers.join(", "),
+    certificateNames: () => namesIn(caller.getAuthContext()?.sslPeerCertificate?.subjectaltname),
+  };
+}
+
+/** "DNS:a.internal, URI:spiffe://b" as a list. Node puts a name with special characters in quotes, which are kept: it equals no name without. */
+export function namesIn(subjectAltName = ""): string[] {
+  return subjectAltName.match(/[A-Z][\w ]*:("(\\.|[^"\\])*"|[^,"]*)(?=, |$)/gi) ?? [];
+}
