@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createQueueClient, JobFailedError, TimeoutError } from "../../client/index.ts";
 import { type BrokerServer, type BrokerSettings, createBroker } from "../../server/index.ts";
 import { createWorker } from "../../worker/index.ts";
-import { call, Line, PythonWorker } from "./rig.ts";
+import { call, Line, PythonWorker, RECEIPT_MS } from "./rig.ts";
 
 interface Request {
   key: string;
@@ -160,6 +160,7 @@ async function begun(worker: { runs(key: string): number }, key: string, answers
   const end = () => (over = true);
   answers.then(end, end);
   while (!over && worker.runs(key) === 0) await sleep(20);
+  await sleep(RECEIPT_MS);
 }
 
 const workers = {

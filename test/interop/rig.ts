@@ -1,11 +1,15 @@
 /** Processes in Python beside a broker in this one, and a line between them that can be cut. */
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Child } from "../support/processes.ts";
 
 const script = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 const python = { program: process.env.PYTHON ?? "python3" };
+
+/** A receipt leaves when the handler starts, and needs this long at most. Without it the job would lawfully be run again. */
+export const RECEIPT_MS = 100;
 
 /** What one step of steps.py ended with. */
 export type Answer =
@@ -26,9 +30,10 @@ export class PythonWorker extends Child {
     return this.stdout.split("\n").filter((line) => line.startsWith(`run ${key} `)).length;
   }
 
-  /** Resolves once it has begun the nth run of the job of this key. */
-  async began(key: string, run = 1): Promise<void> {
-    await this.line(new RegExp(`^run ${key} ${run}$`));
+  /** Resolves once it runs the job of this key. */
+  async began(key: string): Promise<void> {
+    await this.line(new RegExp(`^run ${key} 1$`));
+    await sleep(RECEIPT_MS);
   }
 }
 
