@@ -2,8 +2,8 @@
 import { mkdirSync, type Stats, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { pathToFileURL } from "node:url";
 import { type Durability, durabilityOrder, type StorageOptions, StorageRefused } from "../storage.ts";
+import { openToLook } from "./node-sqlite.ts";
 import { APPLICATION_ID, createSchema, SCHEMA_VERSION } from "./schema.ts";
 import { codeOf, SQLITE } from "./sqlite-error.ts";
 
@@ -78,7 +78,8 @@ function openFile(path: string, synchronous: string): DatabaseSync {
   let db: DatabaseSync | undefined;
   try {
     if (!found) mkdirSync(dirname(path), { recursive: true });
-    db = new DatabaseSync(path, { timeout: LOCK_PATIENCE_MS });
+    db = new DatabaseSync(path);
+    db.exec(`PRAGMA busy_timeout = ${LOCK_PATIENCE_MS}`);
     // EXCLUSIVE: the lock is kept from the first read to the end, so a second broker cannot get in between.
     db.exec(`PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = ${synchronous}; BEGIN EXCLUSIVE; COMMIT;`);
     db.exec(`PRAGMA cache_size = -${CACHE_KIB}`);
@@ -112,16 +113,13 @@ function kindOf(stats: Stats): string {
 }
 
 /**
- * Whose file it is, before anything can touch it: `immutable` reads the main file alone, takes no lock and never
- * writes, not even to recover a journal. Through SQLite, since closing a plain descriptor of the file would drop the
+ * Whose file it is, before anything can touch it. Through SQLite, since closing a plain descriptor of the file would drop the
  * locks of a broker that has it open in this process.
  */
 function probe(path: string): void {
-  const url = pathToFileURL(path);
-  url.search = "?mode=ro&immutable=1";
   let db: DatabaseSync | undefined;
   try {
-    db = new DatabaseSync(url, { readOnly: true });
+    db = openToLook(path);
     isOurs(db, path);
   } catch (error) {
     throw refusal(path, error);

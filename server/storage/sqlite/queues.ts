@@ -23,7 +23,7 @@ export class Queues {
   constructor(db: DatabaseSync) {
     this.#add = db.prepare("INSERT OR IGNORE INTO queues (name, grace_until, grace_limit) VALUES (?, 0, 0)");
     this.#forget = db.prepare(
-      "DELETE FROM queues WHERE name = ?1 AND NOT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_key WHERE queue = ?1)",
+      "DELETE FROM queues WHERE name = ? AND NOT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_key WHERE queue = queues.name)",
     );
     this.#page = db.prepare(`SELECT name FROM queues WHERE name > ? ORDER BY name LIMIT ${PAGE}`);
     this.#grace = db.prepare("SELECT grace_until AS until, grace_limit AS 'limit' FROM queues WHERE name = ?");

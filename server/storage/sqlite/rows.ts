@@ -14,6 +14,7 @@ import {
   encodePayload,
   encodeProgress,
 } from "../blob.ts";
+import { asArrays } from "./node-sqlite.ts";
 import { columnOf, numberFields, textFields } from "./schema.ts";
 
 /** A record and the row it is kept in. */
@@ -68,11 +69,7 @@ export class Rows {
   constructor(db: DatabaseSync) {
     this.#db = db;
     const marks = (names: readonly string[]) => names.map(() => "?").join(", ");
-    const arrays = (sql: string) => {
-      const statement = db.prepare(sql);
-      statement.setReturnArrays(true);
-      return statement;
-    };
+    const arrays = (sql: string) => asArrays(db.prepare(sql));
     this.#find = arrays(`${select} WHERE queue = ? AND job_id = ?`);
     this.#insert = db.prepare(`INSERT INTO jobs (${columns.join(", ")}) VALUES (${marks(columns)})`);
     this.#update = db.prepare(`UPDATE jobs SET ${changing.map((column) => `${column} = ?`).join(", ")} WHERE id = ?`);
@@ -196,12 +193,7 @@ export class Rows {
   }
 }
 
-function asArrays(statement: StatementSync): StatementSync {
-  statement.setReturnArrays(true);
-  return statement;
-}
-
-/** With setReturnArrays, rows are arrays: the types of node:sqlite do not know. */
+/** Of a statement that answers arrays, which the types of node:sqlite do not know. */
 function one(statement: StatementSync, ...values: SQLInputValue[]): SQLOutputValue[] | undefined {
   return statement.get(...values) as unknown as SQLOutputValue[] | undefined;
 }

@@ -38,6 +38,7 @@ import { Claims } from "./claims.ts";
 import { GroupCommit, type Transactions } from "./group-commit.ts";
 import { hex } from "./hex.ts";
 import { Jobs } from "./jobs.ts";
+import { rollBack } from "./node-sqlite.ts";
 import { type Opened, openDatabase } from "./open-file.ts";
 import { Queues } from "./queues.ts";
 import { type IndexName, indexes, type Kept } from "./rows.ts";
@@ -64,6 +65,7 @@ class SqliteStorage implements Storage {
   readonly #listeners = new Set<(ready: boolean) => void>();
   readonly #hasRoom: () => boolean;
   #ready = true;
+  #closed = false;
   #nowUs = 0;
 
   constructor({ db, url, durability, maxBytes }: Opened, options: StorageOptions) {
@@ -227,7 +229,8 @@ class SqliteStorage implements Storage {
   async close(): Promise<void> {
     this.#commits.close();
     this.#becomeUnready();
-    if (this.#db.isOpen) this.#db.close();
+    if (!this.#closed) this.#db.close();
+    this.#closed = true;
   }
 
   // ── the larger verbs ───────────────────────────────────────────────────────
@@ -329,8 +332,7 @@ class SqliteStorage implements Storage {
         this.#jobs.memory.committed();
       },
       rollback: () => {
-        // After some errors SQLite has rolled back already.
-        if (this.#db.isTransaction) rollback!.run();
+        rollBack(rollback!);
         this.#jobs.memory.rolledBack();
       },
     };
