@@ -3,6 +3,7 @@
 import { Command, CommanderError } from "commander";
 import { ConfigError } from "../server/config.ts";
 import { endOf, exitCodes, exitCodesHelp } from "./exit.ts";
+import { addHealth } from "./health.ts";
 import { addJobCommands } from "./jobs.ts";
 import { addProto } from "./proto.ts";
 import { addServe } from "./serve.ts";
@@ -31,6 +32,7 @@ ${exitCodesHelp}`,
   );
 addServe(program);
 addJobCommands(program);
+addHealth(program);
 addToken(program);
 addProto(program);
 

@@ -24,6 +24,7 @@ export {
   QueuecallError,
   TimeoutError,
 } from "./errors.ts";
+export { checkHealth, type HealthOptions, type HealthStatus } from "./health.ts";
 export type { FailedAttempt, Job, JobFailure, JobStatus, Outcome, Progress } from "./job.ts";
 export type { Logger } from "./logger.ts";
 export type {
