@@ -5,7 +5,16 @@ import type { Clock } from "./clock.ts";
 export function generateJobId(clock: Clock): string {
   const bytes = Buffer.from(clock.randomBytes(16));
   bytes.writeUIntBE(Math.floor(clock.now()), 0, 6);
-  bytes[6] = 0x70 | (bytes[6]! & 0x0f);
+  return uuid(bytes, 7);
+}
+
+/** A UUIDv8 of the request's own 16 random bytes, so that a repeat of the request names the same job. */
+export function jobIdOfRequest(requestId: Uint8Array): string {
+  return uuid(Buffer.from(requestId), 8);
+}
+
+function uuid(bytes: Buffer, version: number): string {
+  bytes[6] = (version << 4) | (bytes[6]! & 0x0f);
   bytes[8] = 0x80 | (bytes[8]! & 0x3f);
   return bytes.toString("hex").replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }

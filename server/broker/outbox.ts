@@ -19,6 +19,7 @@ export class Outbox {
   #frame = emptyFrame();
   #flushing = false;
   #seq = 0n;
+  #confirmed = 0n;
   #open = false;
   /** When the oldest frame left that the worker has not confirmed. Monotonic milliseconds. */
   unconfirmedSince: number | undefined;
@@ -40,6 +41,9 @@ export class Outbox {
 
   /** Frames up to this one have arrived. */
   confirmed(seq: bigint): void {
+    // Receipts are cumulative: an older one says nothing new.
+    if (seq <= this.#confirmed) return;
+    this.#confirmed = seq;
     this.unconfirmedSince = seq === this.#seq ? undefined : this.#clock.monotonic();
   }
 

@@ -53,11 +53,11 @@ export function brokerService(broker: Broker): { unary: UnaryMethod[]; streams: 
   return {
     unary: [
       unary(method.enqueue, ["enqueue"], ofSpec, async (request, call, access) => {
-        const spec = jobSpec(request.spec, clock, settings);
+        const spec = jobSpec(request.spec, request.requestId, clock, settings);
         return accepted(await broker.enqueue(spec, requestId(request.requestId, clock), call), access);
       }),
       unary(method.enqueueAndWait, ["enqueue", "wait"], ofSpec, async (request, call) => {
-        const spec = jobSpec(request.spec, clock, settings);
+        const spec = jobSpec(request.spec, request.requestId, clock, settings);
         const wait = waitTimeoutMs(request.waitTimeout);
         return accepted(await broker.enqueueAndWait(spec, requestId(request.requestId, clock), wait, call));
       }),

@@ -8,7 +8,7 @@ import { type JobSpec as ProtoJobSpec, OnDuplicate as ProtoOnDuplicate } from ".
 import type { Backoff } from "../../protocol/backoff.ts";
 import type { Clock } from "../../protocol/clock.ts";
 import { CallError, invalidField } from "../../protocol/errors.ts";
-import { generateJobId } from "../../protocol/job-id.ts";
+import { generateJobId, jobIdOfRequest } from "../../protocol/job-id.ts";
 import * as limit from "../../protocol/limits.ts";
 import type { JobKey, JobSpec, OnDuplicate, Payload } from "../job/job.ts";
 import type { BrokerSettings } from "../settings.ts";
@@ -26,7 +26,12 @@ const policies: Partial<Record<ProtoOnDuplicate, OnDuplicate>> = {
 };
 
 /** A spec with every default filled in. */
-export function jobSpec(spec: ProtoJobSpec | undefined, clock: Clock, settings: BrokerSettings): JobSpec {
+export function jobSpec(
+  spec: ProtoJobSpec | undefined,
+  requestId: Uint8Array,
+  clock: Clock,
+  settings: BrokerSettings,
+): JobSpec {
   if (!spec) throw invalidField("spec", "is required");
   const payload = payloadOf("spec.payload", spec.payload, settings.maxPayloadBytes);
   const delayMs = durationMs("spec.delay", spec.delay, { zero: true }) ?? 0;
@@ -39,7 +44,7 @@ export function jobSpec(spec: ProtoJobSpec | undefined, clock: Clock, settings: 
   }
   return {
     queue: queueName("spec.queue", spec.queue),
-    jobId: spec.jobId === "" ? generateJobId(clock) : jobId("spec.job_id", spec.jobId),
+    jobId: spec.jobId === "" ? unnamed(requestId, clock) : jobId("spec.job_id", spec.jobId),
     method: text("spec.method", spec.method, limit.MAX_METHOD_BYTES),
     payload,
     digest: digestOf(spec.method, payload),
@@ -55,6 +60,11 @@ export function jobSpec(spec: ProtoJobSpec | undefined, clock: Clock, settings: 
     onDuplicate: onDuplicate(spec.onDuplicate),
     rejectPayloadMismatch: spec.rejectPayloadMismatch,
   };
+}
+
+/** A job without an id is named after its request, so that a repeat of it finds the job. */
+function unnamed(requestId: Uint8Array, clock: Clock): string {
+  return requestId.length === limit.REQUEST_ID_BYTES ? jobIdOfRequest(requestId) : generateJobId(clock);
 }
 
 /** Which job. */

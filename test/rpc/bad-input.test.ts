@@ -112,6 +112,16 @@ describe("JobSpec", () => {
     });
   });
 
+  test("a job without an id is named after its request: a repeat finds it", async () => {
+    const id = randomBytes(16);
+    const first = await enqueue({ queue: "unnamed" }, id);
+    const again = await enqueue({ queue: "unnamed" }, id);
+    expect(first.job?.jobId).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+    expect(again).toMatchObject({ disposition: first.disposition, job: { jobId: first.job?.jobId } });
+    const other = await enqueue({ queue: "unnamed" });
+    expect(other.job?.jobId).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7/);
+  });
+
   test("a request id that has not 16 bytes", async () => {
     const refusal = await caller.refused(enqueue({ queue: "q" }, randomBytes(15)));
     expect(refusal).toMatchObject({ code: INVALID_ARGUMENT, reason: "INVALID_FIELD" });

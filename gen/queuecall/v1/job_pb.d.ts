@@ -131,7 +131,8 @@ export declare type JobSpec = Message<"queuecall.v1.JobSpec"> & {
 
   /**
    * The deduplication key within the queue: 1–256 bytes of UTF-8 without control
-   * characters, compared bytewise. Empty: the broker generates a UUIDv7.
+   * characters, compared bytewise. Empty: the broker makes a UUID: of
+   * version 8 from the request_id, so that a repeat finds the job, or of version 7 where there is none.
    *
    * @generated from field: string job_id = 2;
    */

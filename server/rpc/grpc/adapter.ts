@@ -6,6 +6,7 @@ import {
   type ServerDuplexStream,
   type ServerWritableStream,
 } from "@grpc/grpc-js";
+import { CallError } from "../../../protocol/errors.ts";
 import type { Broker, Call } from "../../broker/broker.ts";
 import type { Visit } from "../access.ts";
 import { brokerService, type StreamMethod, type UnaryMethod } from "../broker-service.ts";
@@ -120,7 +121,7 @@ function workHandler(broker: Broker, calls: Counter, onBug: OnBug, door?: Door) 
       },
       end,
       // The peer is silent: the status may never arrive, and keepalive takes the connection down.
-      destroy: () => end(new Error("the worker fell silent")),
+      destroy: () => end(new CallError("PROTOCOL_VIOLATION", "nothing was heard for 2.5 ping intervals: answer pings")),
     };
     const stream = new WorkStream(broker, link, visit);
     call.on("drain", () => {
