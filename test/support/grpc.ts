@@ -9,7 +9,7 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
-import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
+import { type ChannelCredentials, Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
 import {
   type BadRequest,
   BadRequestSchema,
@@ -45,8 +45,8 @@ export interface CallOptions {
 export class GrpcCaller {
   readonly client: Client;
 
-  constructor(address: string) {
-    this.client = new Client(address, credentials.createInsecure(), {
+  constructor(address: string, security: ChannelCredentials = credentials.createInsecure()) {
+    this.client = new Client(address, security, {
       "grpc.max_receive_message_length": -1,
       "grpc.use_local_subchannel_pool": 1,
     });
@@ -64,8 +64,7 @@ export class GrpcCaller {
 
   /** The same with bytes, so that they can be wrong. */
   raw(path: string, request: Uint8Array, options: CallOptions = {}): Promise<Uint8Array> {
-    const metadata = new Metadata();
-    for (const [name, value] of Object.entries(options.metadata ?? {})) metadata.set(name, value);
+    const metadata = metadataOf(options.metadata);
     const deadline = options.deadlineMs === undefined ? {} : { deadline: Date.now() + options.deadlineMs };
     return new Promise((resolve, reject) => {
       this.client.makeUnaryRequest(path, same, same, request as Buffer, metadata, deadline, (error, answer) =>
@@ -78,9 +77,16 @@ export class GrpcCaller {
   async *stream<I extends DescMessage, O extends DescMessage>(
     method: DescMethodServerStreaming<I, O>,
     init: MessageInitShape<I>,
+    options: Pick<CallOptions, "metadata"> = {},
   ): AsyncGenerator<MessageShape<O>, void> {
     const request = toBinary(method.input, create(method.input, init)) as Buffer;
-    const stream = this.client.makeServerStreamRequest(pathOf(method), same, same, request);
+    const stream = this.client.makeServerStreamRequest(
+      pathOf(method),
+      same,
+      same,
+      request,
+      metadataOf(options.metadata),
+    );
     try {
       for await (const bytes of stream) yield fromBinary(method.output, bytes as Buffer);
     } finally {
@@ -101,6 +107,12 @@ export class GrpcCaller {
   close(): void {
     this.client.close();
   }
+}
+
+export function metadataOf(headers: Record<string, string> = {}): Metadata {
+  const metadata = new Metadata();
+  for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
+  return metadata;
 }
 
 export function refusalOf(error: ServiceError): Refusal {

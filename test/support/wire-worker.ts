@@ -12,7 +12,7 @@ import {
   WorkRequestSchema,
   WorkResponseSchema,
 } from "../../gen/queuecall/v1/worker_pb.js";
-import { pathOf } from "./grpc.ts";
+import { metadataOf, pathOf } from "./grpc.ts";
 
 type Init<T extends Parameters<typeof create>[0]> = MessageInitShape<T>;
 const same = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -30,12 +30,17 @@ export class WireWorker {
   /** Answer pings and receipts by itself. */
   auto = true;
 
-  constructor(address: string) {
+  constructor(address: string, headers: Record<string, string> = {}) {
     this.#client = new Client(address, credentials.createInsecure(), {
       "grpc.max_receive_message_length": -1,
       "grpc.use_local_subchannel_pool": 1,
     });
-    this.stream = this.#client.makeBidiStreamRequest(pathOf(WorkerService.method.work), same, same);
+    this.stream = this.#client.makeBidiStreamRequest(
+      pathOf(WorkerService.method.work),
+      same,
+      same,
+      metadataOf(headers),
+    );
     this.ended = new Promise((resolve) => {
       this.stream.on("error", (error) => resolve(error as ServiceError));
       this.stream.on("status", resolve);
