@@ -3,8 +3,8 @@ import { configDefaults, defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    // Needs Python: npm run interop.
-    exclude: [...configDefaults.exclude, "test/interop/**"],
+    // They need Python, and the registry: npm run interop, npm run test:package.
+    exclude: [...configDefaults.exclude, "test/interop/**", "test/package/**"],
     pool: "forks",
     setupFiles: ["test/support/setup.ts"],
     testTimeout: 15_000,

@@ -24,6 +24,7 @@ const tasks = {
     return await run("vitest", ["run", ...args]);
   },
   interop,
+  package: (args) => run("vitest", ["run", "--config", "test/package/vitest.config.ts", ...args]),
   /** Everything but the tests. Goes on after a failure, so that one run shows all that is wrong. */
   async ci() {
     const checks = {

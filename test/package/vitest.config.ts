@@ -1,0 +1,13 @@
+/** `npm run test:package`. It installs from the registry, so `npm test` leaves it out. */
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["test/package/*.test.ts"],
+    pool: "forks",
+    testTimeout: 30_000,
+    // Building, packing and installing.
+    hookTimeout: 90_000,
+    reporters: ["verbose"],
+  },
+});
