@@ -20,7 +20,8 @@ export interface Config {
   storage: string;
   /** "HOST:PORT". */
   grpc: string;
-  http: "off";
+  /** "HOST:PORT" or "off". */
+  http: string;
   tls: AccessFiles["tls"];
   tokens: AccessFiles["tokens"];
   /** Folder for what is kept in files. */
@@ -91,6 +92,12 @@ const address: Kind<string> = {
   expected: "HOST:PORT, such as 127.0.0.1:7455 (port 0 takes a free one)",
   parse: (value) => (/^(\[[\da-fA-F:.]+\]|[^\s:/]+):\d{1,5}$/.test(value) && portOf(value) < 65536 ? value : undefined),
 };
+const addressOrOff: Kind<string> = {
+  ...address,
+  placeholder: "HOST:PORT|off",
+  expected: `${address.expected}, or off`,
+  parse: (value) => (value === "off" ? value : address.parse(value)),
+};
 const count: Kind<number> = {
   placeholder: "N",
   expected: "a whole number from 1",
@@ -131,7 +138,7 @@ function oneOf<T extends string>(choices: readonly T[]): Kind<T> {
 /** Every setting of a broker, in the order of --help. */
 export const settings: readonly Setting[] = [
   setting("grpc", "grpc", address, "gRPC (HTTP/2) address: all services, health, reflection", "127.0.0.1:7455"),
-  setting("http", "http", { ...text, placeholder: "off" }, "HTTP address; not available yet, so off", "off"),
+  setting("http", "http", addressOrOff, "HTTP address: /metrics, /healthz, /readyz", "127.0.0.1:8455"),
   setting(
     "storage",
     "storage",
@@ -254,8 +261,6 @@ export async function loadConfig({ flags, env }: Sources): Promise<Config> {
   const { grpc, http, storage: _, storageFile: __, tlsCert, tlsKey, tlsClientCa, tokens, ...others } = values as Values;
   const { data, logLevel, logFormat, ...rest } = others;
   const tls = tlsFiles(tlsCert, tlsKey, tlsClientCa);
-  if (http !== "off")
-    throw new ConfigError(`${given("http")?.source}: the HTTP port is not available yet; leave it off`);
   return {
     storage: storageUrl(given("storage"), given("storage-file")) ?? `sqlite:${data}/queuecall.db`,
     grpc,

@@ -14,7 +14,7 @@ const ONE_SIGNAL_MS = 250;
 
 /**
  * Runs a broker until a signal ends it, and answers the exit code.
- * Prints one line on stdout once it accepts calls: `ready grpc=… http=off storage=… durability=…`.
+ * Prints one line on stdout once it accepts calls: `ready grpc=… http=… storage=… durability=…`.
  * @throws ConfigError what it was told to run on cannot be used; one line
  */
 export async function serve(config: Config): Promise<number> {

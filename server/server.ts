@@ -3,8 +3,14 @@ import { ServerCredentials } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import { type Clock, systemClock } from "../protocol/clock.ts";
 import { maxMessageBytes } from "../protocol/limits.ts";
+import { version } from "../protocol/version.ts";
 import { type AccessFiles, openAccess } from "./access/access.ts";
 import { Broker } from "./broker/broker.ts";
+import { both, type Observer } from "./broker/observer.ts";
+import { type HttpPort, listenHttp } from "./http/http-server.ts";
+import { jobLog } from "./observe/job-log.ts";
+import type { Metrics } from "./observe/metrics.ts";
+import { TimedStorage } from "./observe/timed-storage.ts";
 import { register } from "./rpc/grpc/adapter.ts";
 import { TlsCredentials } from "./rpc/grpc/credentials.ts";
 import { Door } from "./rpc/grpc/door.ts";
@@ -12,7 +18,7 @@ import { createGrpcServer } from "./rpc/grpc/http2-server.ts";
 import { addReflection } from "./rpc/grpc/reflection.ts";
 import { type BrokerSettings, defaultSettings } from "./settings.ts";
 import { openStorage } from "./storage/open.ts";
-import type { StorageInfo } from "./storage/storage.ts";
+import type { Storage, StorageInfo } from "./storage/storage.ts";
 
 /** What a broker logs to. pino fits. */
 export interface Logger {
@@ -27,8 +33,8 @@ export interface BrokerServerOptions {
   storage: string;
   /** Address of the gRPC port, "HOST:PORT"; port 0 takes a free one. Default 127.0.0.1:7455. */
   grpc?: string;
-  /** Address of the HTTP port. Only "off" for now. */
-  http?: "off";
+  /** Address of the HTTP port, "HOST:PORT", or "off", without which nothing is counted. Port 0 takes a free one. Default "off". */
+  http?: string;
   /** Files for TLS; read again when they change. Default: plain text. */
   tls?: AccessFiles["tls"];
   /** File that says who may do what, see docs/security.md; read again when it changes. Default: everybody may do everything. */
@@ -43,6 +49,7 @@ export interface BrokerServerOptions {
 export interface BrokerServer {
   /** "HOST:PORT" as it is listened on. */
   readonly grpcAddress: string;
+  /** The same of the HTTP port; undefined where it is off. */
   readonly httpAddress: string | undefined;
   /** What it stores in, and what that survives. */
   readonly storage: StorageInfo;
@@ -92,7 +99,16 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
     warn: (message) => logger?.warn({}, message),
     fatal: fail,
   });
-  const broker = new Broker({ brokerId, clock, storage, settings });
+  const { http = "off" } = options;
+  // Loaded where somebody can scrape, so that a broker embedded without the port carries none of it.
+  const metrics = http === "off" ? undefined : (await import("./observe/metrics.ts")).createMetrics(clock);
+  const broker = new Broker({
+    brokerId,
+    clock,
+    settings,
+    storage: metrics ? new TimedStorage(storage, metrics.storageWatch) : storage,
+    observer: observerOf(metrics, logger),
+  });
 
   const largest = maxMessageBytes(Math.max(settings.maxPayloadBytes, settings.maxResultBytes));
   const server = createGrpcServer({
@@ -103,22 +119,29 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
     "grpc.max_concurrent_streams": 2 ** 31 - 1,
     "grpc.enable_channelz": 0,
   });
-  const calls = register(server, broker, (error, path) => logger?.error({ err: error, path }, "internal error"), door);
+  const onBug = (error: unknown, path: string) => logger?.error({ err: error, path }, "internal error");
+  const calls = register(server, broker, onBug, door);
   const health = new HealthImplementation({ "": "NOT_SERVING", [SERVICE]: "NOT_SERVING" });
   health.addToServer(server);
   addReflection(server, door);
 
   const { promise: serving, resolve: serve } = Promise.withResolvers<void>();
+  let draining = false;
   const showReadiness = (ready: boolean) => {
     if (ready) serve();
-    if (!broker.draining) health.setStatus(SERVICE, ready ? "SERVING" : "NOT_SERVING");
+    if (!draining) health.setStatus(SERVICE, ready ? "SERVING" : "NOT_SERVING");
   };
   const stopWatching = storage.onReady(showReadiness);
 
   let grpcAddress: string;
+  let httpPort: HttpPort | undefined;
   try {
     const credentials = access.tls ? new TlsCredentials(access.tls) : ServerCredentials.createInsecure();
     grpcAddress = await listen(server, options.grpc ?? "127.0.0.1:7455", credentials);
+    if (metrics) {
+      // Connect and gRPC-Web handlers, and the dashboard, are to come here as `mount`.
+      httpPort = await openHttp(http, { unready: () => unready(storage, draining), metrics, onBug });
+    }
   } catch (error) {
     stopWatching();
     broker.close();
@@ -130,6 +153,32 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
   access.watch();
   health.setStatus("", "SERVING");
   showReadiness(storage.ready);
+  metrics?.read({
+    version: version(),
+    settings,
+    get storage() {
+      return storage.info;
+    },
+    get storageReady() {
+      return storage.ready;
+    },
+    get draining() {
+      return draining;
+    },
+    get calls() {
+      return calls.count;
+    },
+    get waiting() {
+      return broker.waiting;
+    },
+    get sessions() {
+      return broker.sessions;
+    },
+    get load() {
+      return broker.load;
+    },
+    depths: () => broker.depths(),
+  });
 
   let closing: Promise<void> | undefined;
   const close = () => {
@@ -138,12 +187,13 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
       access.close();
       broker.close();
       server.forceShutdown();
-      await storage.close();
+      await Promise.all([storage.close(), httpPort?.close()]);
     })();
     return closing;
   };
 
   const drain = async () => {
+    draining = true;
     health.setStatus("", "NOT_SERVING");
     health.setStatus(SERVICE, "NOT_SERVING");
     await pause(clock, settings.drainDelayMs);
@@ -158,7 +208,7 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
 
   return {
     grpcAddress,
-    httpAddress: undefined,
+    httpAddress: httpPort?.address,
     get storage() {
       return storage.info;
     },
@@ -182,6 +232,32 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
   };
 }
 
+function observerOf(metrics: Metrics | undefined, logger: Logger | undefined): Partial<Observer> | undefined {
+  const log = logger && jobLog(logger);
+  return metrics && log ? both(metrics.observer, log) : (metrics?.observer ?? log);
+}
+
+/** Why no calls are accepted, in one line. */
+function unready(storage: Storage, draining: boolean): string | undefined {
+  if (draining) return "draining";
+  return storage.ready ? undefined : `storage ${storage.info.url} does not answer or cannot be used as it is`;
+}
+
+async function openHttp(address: string, options: Parameters<typeof listenHttp>[1]): Promise<HttpPort> {
+  try {
+    return await listenHttp(address, options);
+  } catch (error) {
+    throw refused("HTTP", "--http HOST:PORT, or off", address, error as Error);
+  }
+}
+
+function refused(port: string, flag: string, address: string, error: Error): ListenRefused {
+  const text = /EADDRINUSE/.test(error.message)
+    ? `${port} address ${address} is in use: stop what listens there, or choose another with ${flag} (port 0 takes a free one)`
+    : `cannot listen on ${port} address ${address}: ${error.message}`;
+  return new ListenRefused(text, { cause: error });
+}
+
 function listen(
   server: ReturnType<typeof createGrpcServer>,
   address: string,
@@ -190,11 +266,7 @@ function listen(
   return new Promise((resolve, reject) => {
     server.bindAsync(address, credentials, (error, port) => {
       if (!error) return resolve(`${address.slice(0, address.lastIndexOf(":"))}:${port}`);
-      const taken = /EADDRINUSE/.test(error.message);
-      const text = taken
-        ? `gRPC address ${address} is in use: stop what listens there, or choose another with --grpc HOST:PORT (port 0 takes a free one)`
-        : `cannot listen on gRPC address ${address}: ${error.message}`;
-      reject(new ListenRefused(text, { cause: error }));
+      reject(refused("gRPC", "--grpc HOST:PORT", address, error));
     });
   });
 }

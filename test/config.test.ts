@@ -25,7 +25,7 @@ describe("layers", () => {
     expect(await load()).toEqual({
       storage: "sqlite:./queuecall-data/queuecall.db",
       grpc: "127.0.0.1:7455",
-      http: "off",
+      http: "127.0.0.1:8455",
       data: "./queuecall-data",
       logLevel: "info",
       logFormat: undefined,
@@ -92,7 +92,7 @@ describe("refusals are one line that says where and what", () => {
     [{ "log-level": "loud" }, /^--log-level: expected one of trace, debug/],
     [{ "require-durability": "steel" }, /^--require-durability: expected one of memory, redis-volatile/],
     [{ "pass-stacks": "yes" }, /^--pass-stacks: expected true or false/],
-    [{ http: "127.0.0.1:8455" }, /^--http: the HTTP port is not available yet/],
+    [{ http: "on" }, /^--http: expected HOST:PORT, .*, or off, found "on"$/],
     [{ config: "/no/such/file" }, /^config file: cannot read \/no\/such\/file: there is no such file$/],
     [{ "storage-file": "/no/such/file" }, /^--storage-file: cannot read/],
   ])("%o", async (flags, message) => {

@@ -19,7 +19,8 @@ process.once("exit", () => {
 try {
   console.log("Starting a broker that stores in SQLite, and a worker.");
   const storage = `sqlite:${join(folder, "queuecall.db")}`;
-  const broker = start("cli/main.ts", "serve", "--storage", storage, "--grpc", "127.0.0.1:0", "--log-level", "warn");
+  const ports = ["--grpc", "127.0.0.1:0", "--http", "off"];
+  const broker = start("cli/main.ts", "serve", "--storage", storage, ...ports, "--log-level", "warn");
   const [ready] = await Promise.race([once(lines(broker), "line"), ended(broker).then(() => [""])]);
   const address = /^ready grpc=(\S+)/.exec(ready)?.[1];
   if (!address) throw new Error("the broker did not start");

@@ -9,6 +9,7 @@ import { type Disposition, isTerminal, type Job, type JobKey, type JobSpec, type
 import type { BrokerSettings } from "../settings.ts";
 import {
   type Changed,
+  type Claimed,
   type EnqueueAnswer,
   type Hint,
   type Listen,
@@ -17,6 +18,7 @@ import {
 } from "../storage/storage.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import type { Link } from "./frames.ts";
+import { blind, type Observer } from "./observer.ts";
 import { Session, type SessionHost } from "./session.ts";
 import { Ticker } from "./ticker.ts";
 import { type WaitEnd, type Waiter, Waiters } from "./waiters.ts";
@@ -40,6 +42,8 @@ export interface BrokerOptions {
   clock: Clock;
   storage: Storage;
   settings: BrokerSettings;
+  /** What is to be told of what happens here. */
+  observer?: Partial<Observer> | undefined;
 }
 
 export class Broker {
@@ -47,6 +51,7 @@ export class Broker {
   readonly clock: Clock;
   readonly settings: BrokerSettings;
   readonly #storage: Storage;
+  readonly #observer: Observer;
   readonly #waiters: Waiters;
   readonly #dispatcher: Dispatcher;
   readonly #ticker: Ticker;
@@ -57,18 +62,19 @@ export class Broker {
   #draining = false;
   #allClosed: (() => void) | undefined;
 
-  constructor({ brokerId, clock, storage, settings }: BrokerOptions) {
+  constructor({ brokerId, clock, storage, settings, observer }: BrokerOptions) {
     this.brokerId = brokerId;
     this.clock = clock;
     this.settings = settings;
     this.#storage = storage;
+    this.#observer = { ...blind, ...observer };
     this.#waiters = new Waiters(clock, storage, settings.sweepIntervalMs);
     this.#ticker = new Ticker({
       clock,
       storage,
       leaseMs: settings.leaseMs,
       hungryHere: (queue) => this.#dispatcher.hungryHere(queue),
-      changed: (changed) => this.#changed(changed),
+      changed: (changed) => this.#timeChanged(changed),
       queued: (queue) => this.#dispatcher.look(queue),
     });
     this.#dispatcher = new Dispatcher({
@@ -77,12 +83,9 @@ export class Broker {
       leaseMs: settings.leaseMs,
       maxPayloadBytes: settings.maxPayloadBytes,
       probeIntervalMs: settings.probeIntervalMs,
-      changed: (changed) => this.#changed(changed),
+      changed: (changed) => this.#timeChanged(changed),
       claimed: ({ jobs }) => {
-        for (const job of jobs) {
-          this.#watched(job);
-          if (job.runTimeoutLeftMs > 0) this.#ticker.expect(job.queue, job.runTimeoutLeftMs);
-        }
+        for (const job of jobs) this.#started(job);
       },
       graceFor: (queue) => this.#ticker.graceFor(queue),
       graced: (queue) => this.#ticker.graced(queue),
@@ -100,6 +103,19 @@ export class Broker {
   }
   get sessions(): number {
     return this.#lanes.size;
+  }
+  /** Jobs that the workers of all streams would hold at most, and those they hold. */
+  get load(): { window: number; outstanding: number } {
+    const load = { window: 0, outstanding: 0 };
+    for (const session of this.#lanes.values()) {
+      load.window += session.window;
+      load.outstanding += session.outstanding;
+    }
+    return load;
+  }
+  /** Jobs in line by queue, as this broker's ticks saw them last. */
+  depths(): Iterable<[queue: string, queued: number]> {
+    return this.#ticker.depths();
   }
   get draining(): boolean {
     return this.#draining;
@@ -184,6 +200,7 @@ export class Broker {
     const answer = await this.#ask(() => this.#storage.cancel(key));
     if (answer.kind === "not_found") throw notFound(key);
     this.#changed(answer);
+    if (answer.status.state === "cancelled") this.#observer.ended(answer.status);
     if (answer.owner !== "") this.#pushCancel(key, answer.owner, answer.leaseToken);
     return answer.status;
   }
@@ -235,6 +252,9 @@ export class Broker {
       get settings() {
         return broker.settings;
       },
+      get observer() {
+        return broker.#observer;
+      },
       get maxMessageBytes() {
         return maxMessageBytes(Math.max(broker.settings.maxPayloadBytes, broker.settings.maxResultBytes));
       },
@@ -253,7 +273,7 @@ export class Broker {
     this.#refuseWhileDraining();
     if (this.#lanes.size > this.settings.maxSessions) {
       const text = `this broker serves ${this.settings.maxSessions} worker streams at most; connect to another one`;
-      throw new CallError("RATE_LIMITED", text, { retryAfterMs: 5_000 });
+      throw this.#refused(new CallError("RATE_LIMITED", text, { retryAfterMs: 5_000 }));
     }
     if (session.sessionId === "") return;
     this.#sessions.get(session.sessionId)?.supersede(held);
@@ -288,6 +308,20 @@ export class Broker {
     if (status.state === "queued") this.#dispatcher.signal(status.queue);
     for (const broker of wake) this.#storage.hint(broker, { kind: "ready", queue: status.queue });
     this.#ticker.expect(status.queue, tickInMs);
+  }
+
+  /** A claim or a tick found that a job's time had come. */
+  #timeChanged(changed: Changed): void {
+    this.#changed(changed);
+    if (isTerminal(changed.status.state)) this.#observer.ended(changed.status);
+  }
+
+  #started(job: Claimed): void {
+    this.#watched(job);
+    if (job.runTimeoutLeftMs > 0) this.#ticker.expect(job.queue, job.runTimeoutLeftMs);
+    // The two clocks may differ by what storages on other machines are allowed to.
+    const waitedMs = job.attempt === 1 ? Math.max(0, this.clock.now() - job.createTime) : undefined;
+    this.#observer.started(job, waitedMs);
   }
 
   #watched({ status, tell }: Pick<Changed, "status" | "tell">): void {
@@ -359,6 +393,7 @@ export class Broker {
         const due = status.state === "scheduled" ? { tickInMs: spec.delayMs } : {};
         if (disposition === "created") this.#changed({ status, tell, wake, ...due });
         if (disposition === "created" && spec.startTimeoutMs > 0) this.#ticker.expect(spec.queue, spec.startTimeoutMs);
+        this.#observer.accepted(spec, disposition);
         return { status, disposition, payloadMismatch };
       }
       case "exists":
@@ -372,7 +407,9 @@ export class Broker {
           metadata: { state: answer.status.state },
         });
       case "full":
-        throw new CallError("STORE_FULL", "the storage is full: nothing was stored", { jobId, retryAfterMs: 1_000 });
+        throw this.#refused(
+          new CallError("STORE_FULL", "the storage is full: nothing was stored", { jobId, retryAfterMs: 1_000 }),
+        );
     }
   }
 
@@ -432,25 +469,28 @@ export class Broker {
         error.accepted === "no"
           ? "the storage is not available: nothing was stored"
           : "the storage did not confirm: repeat with the same request_id";
-      throw new CallError("STORE_UNAVAILABLE", text, {
-        metadata: { accepted: error.accepted },
-        retryAfterMs: 500,
-        cause: error,
-      });
+      const metadata = { accepted: error.accepted };
+      throw this.#refused(new CallError("STORE_UNAVAILABLE", text, { metadata, retryAfterMs: 500, cause: error }));
     }
   }
 
   #refuseWhileDraining(): void {
     if (this.#draining) {
-      throw new CallError("BROKER_DRAINING", "this broker is shutting down; use another one", { retryAfterMs: 100 });
+      const text = "this broker is shutting down; use another one";
+      throw this.#refused(new CallError("BROKER_DRAINING", text, { retryAfterMs: 100 }));
     }
   }
 
   #refuseWhenCrowded(): void {
     if (this.#waiters.size >= this.settings.maxWaiters) {
       const text = `${this.settings.maxWaiters} calls are waiting at this broker, its limit; try again later or at another one`;
-      throw new CallError("TOO_MANY_WAITERS", text, { retryAfterMs: 1_000 });
+      throw this.#refused(new CallError("TOO_MANY_WAITERS", text, { retryAfterMs: 1_000 }));
     }
+  }
+
+  #refused(error: CallError): CallError {
+    this.#observer.refused(error.reason);
+    return error;
   }
 
   // ── the end ────────────────────────────────────────────────────────────────

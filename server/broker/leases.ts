@@ -2,10 +2,12 @@
 import type { Clock, Timer } from "../../protocol/clock.ts";
 import { PROGRESS_INTERVAL_MS } from "../../protocol/limits.ts";
 import type { Progress } from "../job/job.ts";
+import type { Claimed } from "../storage/storage.ts";
 import type { LeaseRef } from "./frames.ts";
+import type { AttemptSeen } from "./observer.ts";
 import { keyOf } from "./waiters.ts";
 
-export interface Lease extends LeaseRef {
+export interface Lease extends LeaseRef, AttemptSeen {
   /** The frame it left in; 0: not sent, or adopted. */
   seq: bigint;
   /** The worker said that it has it. */
@@ -42,10 +44,18 @@ export class Leases {
     return this.#find(ref) !== undefined;
   }
 
-  add(ref: LeaseRef, received: boolean): void {
-    this.#byJob.get(keyOf(ref))?.timer?.cancel();
-    const entry = { ...refOf(ref), seq: 0n, received, full: received, reportedAt: Number.NEGATIVE_INFINITY };
-    this.#byJob.set(keyOf(ref), { ...entry, report: undefined, timer: undefined });
+  find(ref: LeaseRef): Lease | undefined {
+    return this.#find(ref);
+  }
+
+  /** Claimed for this stream. */
+  add(job: Claimed): void {
+    this.#put({ ...refOf(job), ...seen(job), since: this.#clock.monotonic() }, false);
+  }
+
+  /** Taken over from an earlier stream of the session, which had received it. */
+  adopt(ref: LeaseRef): void {
+    this.#put({ ...refOf(ref), ...unseen }, true);
   }
 
   /** It was renewed. */
@@ -89,10 +99,28 @@ export class Leases {
     return true;
   }
 
+  #put(lease: LeaseRef & AttemptSeen, received: boolean): void {
+    this.#byJob.get(keyOf(lease))?.timer?.cancel();
+    const entry = { ...lease, seq: 0n, received, full: received, reportedAt: Number.NEGATIVE_INFINITY };
+    this.#byJob.set(keyOf(lease), { ...entry, report: undefined, timer: undefined });
+  }
+
   #find(ref: LeaseRef): Entry | undefined {
     const entry = this.#byJob.get(keyOf(ref));
     return entry && Buffer.compare(entry.leaseToken, ref.leaseToken) === 0 ? entry : undefined;
   }
+}
+
+const unseen = { attempt: 0, since: undefined, traceparent: "" };
+
+function seen({ attempt, headers }: Pick<Claimed, "attempt" | "headers">): Pick<Lease, "attempt" | "traceparent"> {
+  return { attempt, traceparent: headers.traceparent ?? "" };
+}
+
+/** What is known of an attempt that is only named. */
+export function attemptOf(ref: LeaseRef): AttemptSeen {
+  const known = "headers" in ref ? seen(ref as Claimed) : undefined;
+  return { queue: ref.queue, jobId: ref.jobId, ...unseen, ...known };
 }
 
 export function refOf({ queue, jobId, leaseToken }: LeaseRef): LeaseRef {

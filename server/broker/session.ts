@@ -8,7 +8,7 @@
 import type { Clock, Timer } from "../../protocol/clock.ts";
 import { CallError, Code } from "../../protocol/errors.ts";
 import { MAX_WINDOW, PROTOCOL_VERSION, SILENT_PING_INTERVALS } from "../../protocol/limits.ts";
-import type { Progress } from "../job/job.ts";
+import { isTerminal, type Progress } from "../job/job.ts";
 import type { BrokerSettings } from "../settings.ts";
 import {
   type Changed,
@@ -19,7 +19,8 @@ import {
   StorageUnavailable,
 } from "../storage/storage.ts";
 import type { BrokerFrame, Hello, LeaseRef, Link, Settled, Settlement, WorkerFrame } from "./frames.ts";
-import { byQueue, type Lease, Leases, refOf } from "./leases.ts";
+import { attemptOf, byQueue, type Lease, Leases, refOf } from "./leases.ts";
+import type { AttemptSeen, LeaseLoss, Observer, SessionSeen } from "./observer.ts";
 import { Outbox } from "./outbox.ts";
 
 /** A worker that has not confirmed a frame for this long gets no more jobs until it does. */
@@ -34,6 +35,7 @@ export interface SessionHost {
   readonly storage: Storage;
   readonly settings: BrokerSettings;
   readonly maxMessageBytes: number;
+  readonly observer: Observer;
   /** It has said hello. Throws where it may not be opened. */
   opened(session: Session, held: readonly LeaseRef[]): void;
   /** Its window, its queues or its outstanding deliveries changed: it may have room. */
@@ -50,7 +52,7 @@ export interface SessionHost {
   closed(session: Session): void;
 }
 
-export class Session {
+export class Session implements SessionSeen {
   /** Unique within the broker; with the broker's id it is the owner of leases. */
   readonly lane: string;
   readonly #host: SessionHost;
@@ -67,6 +69,8 @@ export class Session {
   #settling = 0;
   #halfClosed = false;
   #dismissed = false;
+  /** The observer knows of it. */
+  #shown = false;
   #lastHeard: number;
   #pings = 0n;
   #timers: Timer[] = [];
@@ -92,6 +96,10 @@ export class Session {
   }
   get queues(): readonly string[] {
     return this.#queues;
+  }
+  /** What the worker will hold at most. */
+  get window(): number {
+    return this.#window;
   }
   get outstanding(): number {
     return this.#leases.size;
@@ -124,14 +132,15 @@ export class Session {
       for (const job of jobs) void this.#return(job, false);
       return;
     }
-    for (const job of jobs) this.#leases.add(job, false);
+    for (const job of jobs) this.#leases.add(job);
     if (jobs.length > 0) this.#out.say((out) => out.deliveries.push(...jobs));
   }
 
   /** The first message. */
   async hello(hello: Hello): Promise<void> {
     if (this.#state !== "opening") return this.#fail(violation("hello was sent before: it is only the first message"));
-    if (hello.protocolVersion !== PROTOCOL_VERSION) {
+    // The newest that the worker speaks: a newer one than ours is met in the middle by the welcome.
+    if (hello.protocolVersion < PROTOCOL_VERSION) {
       const text = `protocol_version ${hello.protocolVersion} is not spoken here; send ${PROTOCOL_VERSION}`;
       return this.#fail(
         new CallError("PROTOCOL_VERSION", text, {
@@ -157,6 +166,8 @@ export class Session {
     // Before anything is awaited: a frame that follows hello may change both.
     this.#queues = hello.queues;
     this.#window = Math.min(hello.window, MAX_WINDOW);
+    this.#shown = true;
+    this.#host.observer.sessionOpened(this);
     await this.#adopt(hello.held);
     this.#adopted = true;
     this.#host.roomChanged(this);
@@ -241,10 +252,10 @@ export class Session {
     if (this.#state === "closed") return;
     this.#out.flush();
     this.#link.end(error);
-    this.#close();
+    this.#close(error);
   }
 
-  #close(): void {
+  #close(error?: Error): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
     for (const timer of this.#timers) timer.cancel();
@@ -252,12 +263,14 @@ export class Session {
     const leases = this.#leases.all();
     for (const lease of leases) this.#leases.drop(lease);
     this.#host.closed(this);
+    if (this.#shown) this.#host.observer.sessionClosed(this, error);
     void this.#letGo(leases);
   }
 
   /** What was received has the reconnect grace left; what was not goes back at once. */
   async #letGo(leases: Lease[]): Promise<void> {
     const received = leases.filter((lease) => lease.received);
+    for (const lease of received) this.#host.observer.leaseLost(lease, "stream_ended");
     await Promise.allSettled([
       ...leases.filter((lease) => !lease.received).map((lease) => this.#return(lease, lease.seq > 0n)),
       ...byQueue(received).map(([queue, items]) =>
@@ -267,8 +280,9 @@ export class Session {
     for (const [queue] of byQueue(received)) this.#host.expectTick(queue, this.#host.settings.reconnectGraceMs);
   }
 
-  async #return(lease: LeaseRef, sent: boolean): Promise<void> {
-    await this.#settleStored(lease, { kind: "undelivered", sent }).catch(() => {
+  async #return(lease: Lease | Claimed, sent: boolean): Promise<void> {
+    const attempt = "since" in lease ? lease : attemptOf(lease);
+    await this.#settleStored(lease, { kind: "undelivered", sent }, attempt).catch(() => {
       // The storage is away; the lease runs out by itself.
     });
   }
@@ -299,7 +313,7 @@ export class Session {
             continue;
           }
           if (this.#state === "closed") continue;
-          this.#leases.add(ref, true);
+          this.#leases.adopt(ref);
           this.#say((out) => out.adopted.push(ref));
           if (answer?.cancelRequested) this.#say((out) => out.cancels.push(ref));
           if (answer && answer.previousOwner !== "") this.#host.supersede(answer.previousOwner);
@@ -330,9 +344,17 @@ export class Session {
   }
 
   #lost(ref: LeaseRef, reason: string): void {
-    this.#leases.drop(ref);
+    this.#drop(ref, "expired");
     this.#say((out) => out.lost.push({ ...refOf(ref), reason }));
     this.#host.roomChanged(this);
+  }
+
+  /** The storage says that it is not ours any more. What was not held is no loss: it was told of before. */
+  #drop(ref: LeaseRef, why: LeaseLoss): void {
+    const lease = this.#leases.find(ref);
+    if (!lease) return;
+    this.#leases.drop(ref);
+    this.#host.observer.leaseLost(lease, why);
   }
 
   #extend(request: Omit<Extend, "lane">): ReturnType<Storage["extend"]> {
@@ -343,8 +365,10 @@ export class Session {
     this.#settling++;
     const { outcome, rejected } = this.#judged(settlement);
     try {
-      const answer = await this.#settleStored(settlement, outcome);
-      this.#leases.drop(settlement);
+      const attempt = this.#leases.find(settlement) ?? attemptOf(settlement);
+      const answer = await this.#settleStored(settlement, outcome, attempt);
+      if (answer.kind === "lost") this.#drop(settlement, "late_settlement");
+      else this.#leases.drop(settlement);
       if (answer.kind === "lost") this.#answer(settlement, "lease_lost");
       else if (rejected) this.#answer(settlement, "rejected", rejected);
       else this.#answer(settlement, answer.kind === "duplicate" ? "duplicate" : "ok");
@@ -375,12 +399,16 @@ export class Session {
     return { outcome };
   }
 
-  async #settleStored(ref: LeaseRef, outcome: SettleOutcome) {
-    const { storage, clock } = this.#host;
+  async #settleStored(ref: LeaseRef, outcome: SettleOutcome, attempt: AttemptSeen) {
+    const { storage, clock, observer } = this.#host;
     const { queue, jobId, leaseToken } = ref;
     const hungryHere = this.#host.hungryHere(queue);
     const answer = await storage.settle({ queue, jobId, leaseToken, outcome, jitter: clock.random(), hungryHere });
     if (answer.kind !== "lost") this.#host.changed(answer);
+    if (answer.kind === "settled") {
+      observer.settled(attempt, outcome.kind, answer.status);
+      if (isTerminal(answer.status.state)) observer.ended(answer.status, attempt);
+    }
     return answer;
   }
 
@@ -409,7 +437,7 @@ export class Session {
     this.#every(pingIntervalMs / 4, () => {
       if (clock.monotonic() - this.#lastHeard <= pingIntervalMs * SILENT_PING_INTERVALS) return true;
       this.#link.destroy();
-      this.#close();
+      this.#close(new Error("the worker fell silent"));
       return false;
     });
     // A job that outlives its delivery lease gets the full one; a short job never costs this write.

@@ -29,6 +29,8 @@ interface Entry {
   timer: Timer | undefined;
   running: boolean;
   graced: number;
+  /** Jobs in line, as the last tick here said. */
+  queued: number;
 }
 
 export class Ticker {
@@ -78,6 +80,11 @@ export class Ticker {
     if (this.#o.clock.monotonic() - began > this.#o.leaseMs / 2) this.#stalls++;
   }
 
+  /** Jobs in line by queue, as of each queue's last tick here: at most some seconds ago where there is work. */
+  *depths(): Generator<[queue: string, queued: number], void> {
+    for (const [queue, { queued }] of this.#entries) yield [queue, queued];
+  }
+
   close(): void {
     this.#closed = true;
     this.#discovery?.cancel();
@@ -86,7 +93,7 @@ export class Ticker {
   }
 
   #learn(queue: string): Entry {
-    const entry: Entry = { at: Number.POSITIVE_INFINITY, timer: undefined, running: false, graced: 0 };
+    const entry: Entry = { at: Number.POSITIVE_INFINITY, timer: undefined, running: false, graced: 0, queued: 0 };
     this.#entries.set(queue, entry);
     this.#schedule(queue, entry, this.#jittered(this.#o.leaseMs / 4));
     return entry;
@@ -121,6 +128,7 @@ export class Ticker {
         ...grace,
       });
       this.healthy(began);
+      entry.queued = answer.queued;
       if (grace.graceMs !== undefined) this.graced(queue);
       this.#pass(queue, answer);
       this.#schedule(queue, entry, this.#pace(answer));

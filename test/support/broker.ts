@@ -2,6 +2,7 @@
 import { ManualClock, turns } from "../../protocol/manual-clock.ts";
 import { Broker, type Call } from "../../server/broker/broker.ts";
 import type { BrokerFrame, Hello, Link, Settlement, Welcome, WorkerFrame } from "../../server/broker/frames.ts";
+import type { Observer } from "../../server/broker/observer.ts";
 import type { Session } from "../../server/broker/session.ts";
 import type { JobSpec } from "../../server/job/job.ts";
 import { type BrokerSettings, defaultSettings } from "../../server/settings.ts";
@@ -19,11 +20,13 @@ export interface Rig {
 export async function startRig(
   settings: Partial<BrokerSettings> = {},
   wrap: (storage: Storage) => Storage = (s) => s,
+  observer?: Partial<Observer>,
 ): Promise<Rig> {
   const clock = new ManualClock(1_800_000_000_000, turns(6));
   const brokerId = "b1";
   const storage = await openStorage("memory:", { brokerId, clock, warn: () => {} });
-  const broker = new Broker({ brokerId, clock, storage: wrap(storage), settings: { ...defaultSettings, ...settings } });
+  const all = { ...defaultSettings, ...settings };
+  const broker = new Broker({ brokerId, clock, storage: wrap(storage), settings: all, observer });
   broker.start();
   return {
     clock,

@@ -34,7 +34,8 @@ export class Child implements AsyncDisposable {
     const inherited = Object.fromEntries(
       Object.entries(process.env).filter(([name]) => !name.startsWith("QUEUECALL_")),
     );
-    this.process = spawn(program, args, { cwd, env: { ...inherited, ...env } });
+    // Tests run side by side, and only one broker can have the default port.
+    this.process = spawn(program, args, { cwd, env: { ...inherited, QUEUECALL_HTTP: "off", ...env } });
     this.process.stdout?.setEncoding("utf8").on("data", (text: string) => this.#note(() => (this.stdout += text)));
     this.process.stderr?.setEncoding("utf8").on("data", (text: string) => this.#note(() => (this.stderr += text)));
     // It may end without having read.

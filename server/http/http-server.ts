@@ -1,0 +1,118 @@
+/**
+ * The HTTP port: health for supervisors, metrics for Prometheus. Connect,
+ * gRPC-Web and the dashboard come in by `mount`, on this same server: they are
+ * asked for every path that is not one of the three below.
+ *
+ *   GET /healthz   200 while the process is fine
+ *   GET /readyz    200 while calls are accepted, else 503 and why, in one line
+ *   GET /metrics   Prometheus text, where there are metrics
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+
+/** Connections at one time: scrapers, probes and people, not callers by the thousand. */
+const MAX_CONNECTIONS = 1_000;
+
+/** Prometheus text, written when it is asked for. */
+export interface Exposition {
+  readonly contentType: string;
+  text(): Promise<string>;
+}
+
+/** Handlers of other paths. Answers false where the path is none of theirs; nothing may be written then. */
+export type Mount = (request: IncomingMessage, response: ServerResponse) => boolean;
+
+export interface HttpServerOptions {
+  /** Why calls are not accepted now, in one line; undefined while they are. */
+  unready(): string | undefined;
+  metrics: Exposition;
+  mount?: Mount;
+  /** Told of what should not happen: a bug. */
+  onBug(error: unknown, path: string): void;
+}
+
+export interface HttpPort {
+  /** "HOST:PORT" as it is listened on. */
+  readonly address: string;
+  /** Ends every connection. */
+  close(): Promise<void>;
+}
+
+/**
+ * Listens on "HOST:PORT"; port 0 takes a free one.
+ * @throws the error of `listen`, e.g. EADDRINUSE
+ */
+export async function listenHttp(address: string, options: HttpServerOptions): Promise<HttpPort> {
+  const server = createServer((request, response) => void answer(request, response, options));
+  server.maxConnections = MAX_CONNECTIONS;
+  const { host, port } = hostAndPort(address);
+  await listening(server, port, host);
+  const { port: taken } = server.address() as AddressInfo;
+  return {
+    address: `${address.slice(0, address.lastIndexOf(":"))}:${taken}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse, options: HttpServerOptions): Promise<void> {
+  const path = (request.url ?? "/").split("?", 1)[0] as string;
+  try {
+    const own = request.method === "GET" || request.method === "HEAD" ? await ownPage(path, options) : undefined;
+    if (own) return send(response, own);
+    if (!options.mount?.(request, response)) send(response, { status: 404, body: "not found\n" });
+  } catch (error) {
+    options.onBug(error, path);
+    if (response.headersSent) response.destroy();
+    else send(response, { status: 500, body: "internal error\n" });
+  }
+}
+
+interface Page {
+  status: number;
+  body: string;
+  contentType?: string;
+}
+
+async function ownPage(path: string, { unready, metrics }: HttpServerOptions): Promise<Page | undefined> {
+  switch (path) {
+    case "/healthz":
+      return { status: 200, body: "ok\n" };
+    case "/readyz": {
+      const reason = unready();
+      return reason === undefined ? { status: 200, body: "ready\n" } : { status: 503, body: `${reason}\n` };
+    }
+    case "/metrics":
+      return { status: 200, body: await metrics.text(), contentType: metrics.contentType };
+    default:
+      return undefined;
+  }
+}
+
+function send(response: ServerResponse, { status, body, contentType = "text/plain; charset=utf-8" }: Page): void {
+  const headers = {
+    "content-type": contentType,
+    "content-length": Buffer.byteLength(body),
+    "cache-control": "no-store",
+  };
+  // Node leaves the body out where HEAD was asked.
+  response.writeHead(status, headers).end(body);
+}
+
+function listening(server: Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject).listen(port, host, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+/** "[::1]:8455" has its brackets for the colons only. */
+function hostAndPort(address: string): { host: string; port: number } {
+  const colon = address.lastIndexOf(":");
+  return { host: address.slice(0, colon).replace(/^\[(.*)\]$/, "$1"), port: Number(address.slice(colon + 1)) };
+}

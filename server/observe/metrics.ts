@@ -1,0 +1,222 @@
+/**
+ * The metrics of a broker, for Prometheus: docs/observability.md says what each
+ * means. Events come in through the broker's Observer and are counted at once,
+ * on counters that are already bound to their labels; everything that has a
+ * state now is read when somebody scrapes, and costs nothing until then.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { Clock } from "../../protocol/clock.ts";
+import type { Reason } from "../../protocol/errors.ts";
+import type { AttemptEnd, LeaseLoss, Observer } from "../broker/observer.ts";
+import type { Disposition, FailureKind, JobStatus } from "../job/job.ts";
+import type { BrokerSettings } from "../settings.ts";
+import type { StorageInfo } from "../storage/storage.ts";
+import { PerQueue } from "./queue-labels.ts";
+import type { StorageWatch } from "./timed-storage.ts";
+
+/** What is read at a scrape. */
+export interface Gauged {
+  readonly version: string;
+  readonly storage: StorageInfo;
+  readonly storageReady: boolean;
+  readonly draining: boolean;
+  readonly settings: BrokerSettings;
+  /** Calls and streams under way. */
+  readonly calls: number;
+  readonly waiting: number;
+  readonly sessions: number;
+  readonly load: { window: number; outstanding: number };
+  depths(): Iterable<[queue: string, queued: number]>;
+}
+
+/** Seconds: from what memory takes to what an operator worries about. */
+const STORAGE_BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+/** Seconds: jobs take from a millisecond to an hour. */
+const JOB_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600];
+
+/** As the format spells it; prom-client says "Nan". */
+const NOT_A_NUMBER = " NaN";
+
+/** How a job ended: a failure by its kind. */
+type JobEnd = "succeeded" | "cancelled" | `failed_${FailureKind}`;
+
+export interface Metrics {
+  readonly observer: Observer;
+  readonly storageWatch: StorageWatch;
+  readonly contentType: string;
+  /** Prometheus text. */
+  text(): Promise<string>;
+  /** Where the gauges are read from: once, when there is a broker. */
+  read(gauged: Gauged): void;
+}
+
+export function createMetrics(clock: Clock): Metrics {
+  const registry = new Registry();
+  const gauges = addGauges(registry);
+  return {
+    observer: countingObserver(registry, clock),
+    storageWatch: storageWatch(registry),
+    contentType: registry.contentType,
+    text: async () =>
+      (await Registry.merge([registry, processMetrics()]).metrics()).replaceAll(/ Nan$/gm, NOT_A_NUMBER),
+    read: gauges,
+  };
+}
+
+let ofProcess: Registry | undefined;
+
+/** CPU, memory, event loop, garbage collection: of the process, however many brokers are in it. */
+function processMetrics(): Registry {
+  if (!ofProcess) {
+    ofProcess = new Registry();
+    collectDefaultMetrics({ register: ofProcess });
+  }
+  return ofProcess;
+}
+
+/** Counters of one label, each bound when it is first needed. */
+class Counts<Value extends string> {
+  readonly #bind: (value: Value) => Counter.Internal;
+  readonly #bound = new Map<Value, Counter.Internal>();
+
+  constructor(bind: (value: Value) => Counter.Internal) {
+    this.#bind = bind;
+  }
+
+  add(value: Value): void {
+    const counter = this.#bound.get(value) ?? this.#bind(value);
+    this.#bound.set(value, counter);
+    counter.inc();
+  }
+}
+
+function countingObserver(registry: Registry, clock: Clock): Observer {
+  const counter = <Label extends string>(name: string, help: string, ...labelNames: Label[]) =>
+    new Counter({ name: `queuecall_${name}`, help, labelNames, registers: [registry] });
+  const histogram = (name: string, help: string) =>
+    new Histogram({
+      name: `queuecall_${name}`,
+      help,
+      labelNames: ["queue"],
+      buckets: JOB_BUCKETS,
+      registers: [registry],
+    });
+  const accepted = counter("jobs_accepted_total", "Enqueues answered, by disposition", "queue", "disposition");
+  const ended = counter("jobs_ended_total", "Jobs that ended, by outcome", "queue", "outcome");
+  const started = counter("attempts_started_total", "Attempts claimed for a worker", "queue");
+  const settled = counter("attempts_ended_total", "Attempts whose end was stored, by how they ended", "queue", "end");
+  const lost = counter("leases_lost_total", "Leases that a worker's stream lost, by cause", "queue", "cause");
+  const refusals = counter("refusals_total", "Calls and streams that the broker refused, by reason", "reason");
+  const wait = histogram("job_wait_seconds", "From acceptance to the first start");
+  const run = histogram("attempt_run_seconds", "From a delivery to its stored result, failure or cancellation");
+
+  const queues = new PerQueue((queue) => ({
+    accepted: new Counts<Disposition>((disposition) => accepted.labels({ queue, disposition })),
+    ended: new Counts<JobEnd>((outcome) => ended.labels({ queue, outcome })),
+    settled: new Counts<AttemptEnd>((end) => settled.labels({ queue, end })),
+    lost: new Counts<LeaseLoss>((cause) => lost.labels({ queue, cause })),
+    started: started.labels({ queue }),
+    wait: wait.labels({ queue }),
+    run: run.labels({ queue }),
+  }));
+  const refused = new Counts<Reason>((reason) => refusals.labels({ reason }));
+
+  return {
+    accepted: ({ queue }, disposition) => queues.of(queue).accepted.add(disposition),
+    refused: (reason) => refused.add(reason),
+    started({ queue }, waitedMs) {
+      const series = queues.of(queue);
+      series.started.inc();
+      if (waitedMs !== undefined) series.wait.observe(waitedMs / 1_000);
+    },
+    settled({ queue, since }, end) {
+      const series = queues.of(queue);
+      series.settled.add(end);
+      // What was handed back says nothing of how long the work takes.
+      const ran = end === "completed" || end === "failed" || end === "cancelled";
+      if (ran && since !== undefined) series.run.observe((clock.monotonic() - since) / 1_000);
+    },
+    ended: (status) => queues.of(status.queue).ended.add(endOf(status)),
+    leaseLost: ({ queue }, why) => queues.of(queue).lost.add(why),
+    sessionOpened() {},
+    sessionClosed() {},
+  };
+}
+
+function endOf({ state, outcome }: JobStatus): JobEnd {
+  if (state === "succeeded" || state === "cancelled") return state;
+  return `failed_${outcome?.kind === "failure" ? outcome.failure.kind : "handler"}`;
+}
+
+function storageWatch(registry: Registry): StorageWatch {
+  const registers = [registry];
+  const seconds = new Histogram({
+    name: "queuecall_storage_seconds",
+    help: "Time of a storage verb, failures included",
+    labelNames: ["verb"],
+    buckets: STORAGE_BUCKETS,
+    registers,
+  });
+  const errors = new Counter({
+    name: "queuecall_storage_errors_total",
+    help: "Storage verbs that were not confirmed",
+    labelNames: ["verb"],
+    registers,
+  });
+  return {
+    verb: (verb) => ({ seconds: seconds.labels({ verb }), errors: errors.labels({ verb }) }),
+  };
+}
+
+/** Answers the way to say where they are read from. */
+function addGauges(registry: Registry): (gauged: Gauged) => void {
+  let gauged: Gauged | undefined;
+  const gauge = (name: string, help: string, read: (from: Gauged) => number) => {
+    const each: Gauge = new Gauge({
+      name: `queuecall_${name}`,
+      help,
+      registers: [registry],
+      collect() {
+        if (gauged) each.set(read(gauged));
+      },
+    });
+  };
+  gauge("calls", "Calls and streams under way", ({ calls }) => calls);
+  gauge("waiting_calls", "Calls and watches that wait for a job", ({ waiting }) => waiting);
+  gauge("waiting_calls_limit", "--max-waiters", ({ settings }) => settings.maxWaiters);
+  gauge("worker_sessions", "Worker streams", ({ sessions }) => sessions);
+  gauge("worker_sessions_limit", "--max-sessions", ({ settings }) => settings.maxSessions);
+  gauge("worker_window", "Jobs that all workers here would hold at most", ({ load }) => load.window);
+  gauge("worker_outstanding", "Jobs that workers here hold", ({ load }) => load.outstanding);
+  gauge("storage_ready", "1 while the storage answers", ({ storageReady }) => Number(storageReady));
+  gauge("draining", "1 while the broker drains", ({ draining }) => Number(draining));
+
+  const depth = new Gauge({
+    name: "queuecall_queue_depth",
+    help: "Jobs in line, as this broker's last tick of the queue saw them",
+    labelNames: ["queue"],
+    registers: [registry],
+    collect() {
+      depth.reset();
+      for (const [queue, queued] of gauged?.depths() ?? []) depths.of(queue).inc(queued);
+    },
+  });
+  // Queues that share a label add up.
+  const depths = new PerQueue((queue) => depth.labels({ queue }));
+
+  const info = new Gauge({
+    name: "queuecall_info",
+    help: "1; what this broker is and stores in",
+    labelNames: ["version", "storage", "storage_version", "durability"],
+    registers: [registry],
+    collect() {
+      info.reset();
+      if (!gauged) return;
+      const { kind, version, durability } = gauged.storage;
+      info.labels({ version: gauged.version, storage: kind, storage_version: version, durability }).set(1);
+    },
+  });
+  return (from) => {
+    gauged = from;
+  };
+}
