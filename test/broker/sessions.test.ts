@@ -315,8 +315,9 @@ describe("the stream", () => {
     expect(rig.broker.sessions).toBe(0);
   });
 
-  test("another protocol version is refused", async () => {
-    expect(reasonOf(new SeamWorker(rig.broker, { protocolVersion: 2 }))).toBe("PROTOCOL_VERSION");
+  test("a protocol version that is not spoken any more is refused, a newer one is met", async () => {
+    expect(reasonOf(new SeamWorker(rig.broker, { protocolVersion: 0 }))).toBe("PROTOCOL_VERSION");
+    expect(new SeamWorker(rig.broker, { protocolVersion: 9 }).welcome).toBeDefined();
   });
 });
 
@@ -332,6 +333,11 @@ describe("a stuck worker", () => {
     worker.say({ receivedSeq: 1n });
     await rig.clock.advance(1);
     expect(worker.deliveries).toHaveLength(4);
+    worker.say({ receivedSeq: 2n });
+    worker.say({ receivedSeq: 1n });
+    await rig.clock.advance(3_000);
+    await enqueue(1);
+    expect(worker.deliveries).toHaveLength(5);
   });
 
   test("a window sent right after hello counts, whatever hello said", async () => {

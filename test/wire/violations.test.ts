@@ -45,7 +45,7 @@ test.each([
 test("an unknown protocol version is FAILED_PRECONDITION / PROTOCOL_VERSION", async () => {
   await using rig = await start();
   const stream = rig.stream();
-  stream.hello({ protocol_version: 99 });
+  stream.hello({ protocol_version: 0 });
   expect(await stream.ended).toMatchObject({ code: 9, reason: "PROTOCOL_VERSION" });
 });
 
