@@ -139,7 +139,13 @@ class Session {
     const { promise: ended, resolve: end } = Promise.withResolvers<void>();
     this.opened = opened;
     this.ended = ended;
-    session.once("connect", () => {
+    session.once("connect", (_session, socket) => {
+      // Ahead of the session's own listener, which would call it an internal error and leave the socket open.
+      socket.prependOnceListener("error", (error: NodeJS.ErrnoException) => {
+        if (!/^ERR_SSL/.test(String(error.code))) return;
+        this.#destroy(`TLS failed: ${/alert [\w ]+/.exec(error.message)?.[0] ?? error.code}`);
+        socket.destroy();
+      });
       // Node says so of a session that was destroyed meanwhile, too.
       if (session.destroyed) return;
       this.#connected = true;

@@ -1,0 +1,188 @@
+/** TLS and client certificates, through the libraries and the command. */
+import { copyFileSync, writeFileSync } from "node:fs";
+import { connect } from "node:tls";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { createQueueClient } from "../../client/index.ts";
+import { AccessRefused, createBroker } from "../../server/index.ts";
+import { createWorker } from "../../worker/index.ts";
+import { complete } from "../support/processes.ts";
+import { Authority, hasOpenssl, type Pair, pemOf } from "./certificates.ts";
+import { Folder, startGuarded } from "./rig.ts";
+
+describe.skipIf(!hasOpenssl)("tls", () => {
+  const folder = new Folder();
+  let authority: Authority;
+  let stranger: Authority;
+  let broker: Pair;
+  let mailer: Pair;
+  let foreign: Pair;
+  beforeAll(() => {
+    authority = new Authority(folder.path, "authority");
+    stranger = new Authority(folder.path, "stranger");
+    broker = authority.sign("broker", "DNS:broker.test,DNS:localhost,IP:127.0.0.1");
+    mailer = authority.sign("mailer", "DNS:mailer.internal,URI:spiffe://corp/mailer");
+    foreign = stranger.sign("foreign", "DNS:mailer.internal");
+  });
+  afterAll(() => folder[Symbol.dispose]());
+
+  const start = (options = {}) =>
+    createBroker({ storage: "memory:", grpc: "127.0.0.1:0", tls: { ...broker, ...options } });
+
+  /** One call through a client and a worker of these options. */
+  async function round(address: string, tls: Record<string, unknown>): Promise<unknown> {
+    const options = { url: `https://${address}`, tls };
+    const quiet = { debug() {}, info() {}, warn() {}, error() {} };
+    const stop = new AbortController();
+    const worker = createWorker({ ...options, logger: quiet }).handle<number>("q", (n) => n + 1);
+    const running = worker.run({ signal: stop.signal });
+    try {
+      await using client = createQueueClient({ ...options, retry: false });
+      return await client.queue("q").enqueueAndWait("", 1, { timeout: 5_000 });
+    } finally {
+      stop.abort();
+      await running;
+    }
+  }
+
+  test("a client and a worker that trust the authority, by address and by another name", async () => {
+    await using server = await start();
+    const ca = authority.pem;
+    expect(await round(server.grpcAddress, { ca })).toBe(2);
+    expect(await round(server.grpcAddress.replace("127.0.0.1", "localhost"), { ca: ca.toString() })).toBe(2);
+    expect(await round(server.grpcAddress, { ca, serverName: "broker.test" })).toBe(2);
+  });
+
+  test("not one that does not, that expects another name, or that speaks plain text", async () => {
+    await using server = await start();
+    const fails = async (url: string, tls?: object) => {
+      await using client = createQueueClient({ url, retry: false, tls });
+      await expect(client.queue("q").get("a")).rejects.toMatchObject({ code: "BROKER_UNAVAILABLE" });
+    };
+    await fails(`https://${server.grpcAddress}`, { ca: stranger.pem });
+    await fails(`https://${server.grpcAddress}`, { ca: authority.pem, serverName: "other.test" });
+    await fails(`http://${server.grpcAddress}`);
+  });
+
+  test("TLS 1.2 and 1.3, nothing older", async () => {
+    await using server = await start();
+    const port = Number(server.grpcAddress.split(":")[1]);
+    const protocol = (version: "TLSv1.1" | "TLSv1.2" | "TLSv1.3") =>
+      new Promise((resolve) => {
+        const ciphers = version === "TLSv1.1" ? { ciphers: "DEFAULT@SECLEVEL=0" } : {};
+        const range = { minVersion: version, maxVersion: version, ...ciphers };
+        const socket = connect({ port, host: "127.0.0.1", ca: authority.pem, ALPNProtocols: ["h2"], ...range }, () => {
+          resolve(socket.getProtocol());
+          socket.destroy();
+        });
+        socket.on("error", () => resolve("refused"));
+      });
+    expect(await Promise.all([protocol("TLSv1.1"), protocol("TLSv1.2"), protocol("TLSv1.3")])).toEqual([
+      "refused",
+      "TLSv1.2",
+      "TLSv1.3",
+    ]);
+  });
+
+  test("client certificates: of the authority, or not at all", async () => {
+    await using server = await start({ clientCa: authority.file });
+    const ca = authority.pem;
+    expect(await round(server.grpcAddress, { ca, ...pemOf(mailer) })).toBe(2);
+    const refused = [
+      { tls: { ca }, message: /certificate required/ },
+      { tls: { ca, ...pemOf(foreign) }, message: /TLS failed|closed/ },
+    ];
+    for (const { tls, message } of refused) {
+      await using client = createQueueClient({ url: `https://${server.grpcAddress}`, retry: false, tls });
+      await expect(client.queue("q").get("a")).rejects.toMatchObject({
+        code: "BROKER_UNAVAILABLE",
+        message: expect.stringMatching(message),
+      });
+    }
+  });
+
+  test("a name in a client certificate is a principal of the token file", async () => {
+    const entry = {
+      name: "mailer",
+      san: "URI:spiffe://corp/mailer",
+      rights: [{ queues: ["mail/*"], verbs: ["enqueue"] }],
+    };
+    await using rig = await startGuarded([entry], { tls: { ...broker, clientCa: authority.file } });
+    const url = `https://${rig.broker.grpcAddress}`;
+    await using client = createQueueClient({ url, tls: { ca: authority.pem, ...pemOf(mailer) } });
+    expect((await client.queue("mail/a").enqueue("a", 1)).disposition).toBe("created");
+    await expect(client.queue("mail/a").get("a")).rejects.toMatchObject({
+      message: expect.stringContaining("mailer has no right to wait on queue mail/a"),
+    });
+    await using other = createQueueClient({ url, tls: { ca: authority.pem, ...pemOf(broker) } });
+    await expect(other.queue("mail/a").enqueue("a", 1)).rejects.toMatchObject({ code: "UNAUTHENTICATED" });
+  });
+
+  test("new files hold for new connections; open ones stay, and half a change changes nothing", async () => {
+    const pair = { cert: folder.file("live.crt"), key: folder.file("live.key") };
+    const replace = ({ cert, key }: Pair) => {
+      copyFileSync(cert, pair.cert);
+      copyFileSync(key, pair.key);
+    };
+    replace(broker);
+    const errors: string[] = [];
+    const none = () => {};
+    const logger = { debug: none, info: none, warn: none, error: (_: object, text: string) => void errors.push(text) };
+    await using server = await createBroker({ storage: "memory:", grpc: "127.0.0.1:0", tls: pair, logger });
+    const seen = async (ca: Buffer) => {
+      await using client = createQueueClient({ url: `https://${server.grpcAddress}`, retry: false, tls: { ca } });
+      return await client
+        .queue("q")
+        .enqueue("", 1)
+        .then(
+          () => true,
+          () => false,
+        );
+    };
+    await using open = createQueueClient({
+      url: `https://${server.grpcAddress}`,
+      retry: false,
+      tls: { ca: authority.pem },
+    });
+    await open.queue("q").enqueue("", 1);
+
+    const other = stranger.sign("other", "IP:127.0.0.1");
+    copyFileSync(other.cert, pair.cert);
+    await server.reload();
+    expect(errors.join()).toMatch(
+      /live\.key is not the key of --tls-cert .*live\.crt; the certificates read before stay/,
+    );
+    expect([await seen(authority.pem), await seen(stranger.pem)]).toEqual([true, false]);
+
+    replace(other);
+    await vi.waitFor(async () => expect(await seen(stranger.pem)).toBe(true), { timeout: 12_000, interval: 100 });
+    expect(await seen(authority.pem)).toBe(false);
+    await open.queue("q").enqueue("", 1);
+  });
+
+  test("files that cannot be used are refused in one line", async () => {
+    const bad = folder.file("bad.pem");
+    writeFileSync(bad, "no certificate");
+    const missing = folder.file("missing.pem");
+    const refused = async (tls: object, text: RegExp) => {
+      await expect(start(tls)).rejects.toThrow(AccessRefused);
+      await expect(start(tls)).rejects.toThrow(text);
+    };
+    await refused({ cert: missing }, /^--tls-cert: cannot read .*missing\.pem: there is no such file$/);
+    await refused({ cert: bad }, /^--tls-cert .*bad\.pem is no PEM certificate$/);
+    await refused({ key: bad }, /^--tls-key .*bad\.pem is no PEM private key without a passphrase$/);
+    await refused({ key: mailer.key }, /^--tls-key .*mailer\.key is not the key of --tls-cert .*broker\.crt$/);
+    await refused({ clientCa: bad }, /^--tls-client-ca .*bad\.pem is no PEM certificate$/);
+  });
+
+  test("the command: --tls-ca, --tls-cert, --tls-key", async () => {
+    await using server = await start({ clientCa: authority.file });
+    const enqueue = ["cli/main.ts", "enqueue", "q", "--url", `https://${server.grpcAddress}`, "--timeout", "3s"];
+    const own = ["--tls-ca", authority.file, "--tls-cert", mailer.cert, "--tls-key", mailer.key];
+    const ended = await complete([...enqueue, ...own]);
+    expect([ended.code, JSON.parse(ended.stdout).disposition]).toEqual([0, "created"]);
+    expect((await complete([...enqueue, "--tls-ca", authority.file])).code).toBe(69);
+    expect((await complete([...enqueue, "--tls-cert", mailer.cert])).stderr).toContain(
+      "give both --tls-cert and --tls-key",
+    );
+  });
+});
