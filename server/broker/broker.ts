@@ -8,6 +8,7 @@ import { DEFAULT_WAIT_MS, deadlineMarginMs, maxMessageBytes, WATCH_HEARTBEAT_MS 
 import { type Disposition, isTerminal, type Job, type JobKey, type JobSpec, type JobStatus } from "../job/job.ts";
 import type { BrokerSettings } from "../settings.ts";
 import {
+  type CancelAnswer,
   type Changed,
   type Claimed,
   type EnqueueAnswer,
@@ -16,6 +17,7 @@ import {
   type Storage,
   StorageUnavailable,
 } from "../storage/storage.ts";
+import { Admin, type AdminHost } from "./admin.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import type { Link } from "./frames.ts";
 import { blind, type Observer } from "./observer.ts";
@@ -50,6 +52,8 @@ export class Broker {
   readonly brokerId: string;
   readonly clock: Clock;
   readonly settings: BrokerSettings;
+  /** What operators can ask. */
+  readonly admin: Admin;
   readonly #storage: Storage;
   readonly #observer: Observer;
   readonly #waiters: Waiters;
@@ -90,6 +94,7 @@ export class Broker {
       graceFor: (queue) => this.#ticker.graceFor(queue),
       graced: (queue) => this.#ticker.graced(queue),
     });
+    this.admin = new Admin(this.#adminHost());
   }
 
   start(): void {
@@ -198,10 +203,8 @@ export class Broker {
   async cancelJob(key: JobKey): Promise<JobStatus> {
     this.#refuseWhileDraining();
     const answer = await this.#ask(() => this.#storage.cancel(key));
-    if (answer.kind === "not_found") throw notFound(key);
-    this.#changed(answer);
-    if (answer.status.state === "cancelled") this.#observer.ended(answer.status);
-    if (answer.owner !== "") this.#pushCancel(key, answer.owner, answer.leaseToken);
+    if (answer.kind !== "ok") throw notFound(key);
+    this.#cancelled(key, answer);
     return answer.status;
   }
 
@@ -209,11 +212,11 @@ export class Broker {
     this.#refuseWhileDraining();
     const hungryHere = this.#dispatcher.hungryHere(key.queue);
     const answer = await this.#ask(() => this.#storage.retry(key, { hungryHere }));
-    if (answer.kind === "not_found") throw notFound(key);
     if (answer.kind === "succeeded") {
       const text = `job ${key.jobId} succeeded: only FAILED and CANCELLED jobs can be retried; enqueue it with RERUN_IF_FINISHED`;
       throw new CallError("WRONG_STATE", text, { jobId: key.jobId, metadata: { state: "succeeded" } });
     }
+    if (answer.kind !== "ok") throw notFound(key);
     this.#changed(answer);
     return answer.status;
   }
@@ -224,6 +227,32 @@ export class Broker {
     if (!answer) throw notFound(key);
     this.#changed(answer);
     return answer.status;
+  }
+
+  // ── operators ──────────────────────────────────────────────────────────────
+
+  #adminHost(): AdminHost {
+    const broker = this;
+    return {
+      brokerId: broker.brokerId,
+      settings: broker.settings,
+      storage: broker.#storage,
+      get draining() {
+        return broker.#draining;
+      },
+      get waiting() {
+        return broker.waiting;
+      },
+      sessions: () => broker.#lanes.values(),
+      ask(verb) {
+        broker.#refuseWhileDraining();
+        return broker.#ask(verb);
+      },
+      hungryHere: (queue) => broker.#dispatcher.hungryHere(queue),
+      changed: (changed) => broker.#changed(changed),
+      cancelled: (key, answer) => broker.#cancelled(key, answer),
+      look: (queue) => broker.#dispatcher.look(queue),
+    };
   }
 
   // ── workers ────────────────────────────────────────────────────────────────
@@ -292,6 +321,12 @@ export class Broker {
     const [broker = "", lane = ""] = owner.split(".");
     if (broker !== this.brokerId) return this.#storage.hint(broker, { kind: "superseded", lane });
     this.#lanes.get(lane)?.supersede();
+  }
+
+  #cancelled(key: JobKey, answer: Extract<CancelAnswer, { kind: "ok" }>): void {
+    this.#changed(answer);
+    if (answer.status.state === "cancelled") this.#observer.ended(answer.status);
+    if (answer.owner !== "") this.#pushCancel(key, answer.owner, answer.leaseToken);
   }
 
   #pushCancel(key: JobKey, owner: string, leaseToken: Uint8Array): void {

@@ -37,6 +37,8 @@ interface QueueState {
   /** Counts every signal and look, to see whether one came while a claim was under way. */
   heard: number;
   backlog: boolean;
+  /** The last claim said that the queue is on hold: only a look asks again. */
+  paused: boolean;
   /** Jobs asked for by claims under way. */
   asking: number;
   turn: number;
@@ -140,6 +142,7 @@ export class Dispatcher {
       signals: 0,
       heard: 0,
       backlog: false,
+      paused: false,
       asking: 0,
       turn: 0,
     };
@@ -158,7 +161,7 @@ export class Dispatcher {
   }
 
   #wants(state: QueueState): boolean {
-    return state.backlog || state.signals > state.asking;
+    return state.backlog || (!state.paused && state.signals > state.asking);
   }
 
   #serveQueue(state: QueueState): void {
@@ -184,6 +187,7 @@ export class Dispatcher {
     const answer = await this.#askStorage(this.#request(state.name, session, claims.ids++, max));
     state.asking -= max;
     claims.busy.delete(state.name);
+    if (answer) state.paused = answer.paused === true;
     this.#learn(state, max, answer?.jobs ?? [], heard);
     session.taken(max, answer?.jobs ?? []);
     if (answer) {

@@ -61,6 +61,7 @@ export class Session implements SessionSeen {
   readonly #out: Outbox;
   #state: "opening" | "open" | "draining" | "closed" = "opening";
   #hello: Hello | undefined;
+  #connectTime = 0;
   #window = 0;
   #queues: string[] = [];
   /** What it held from before is settled: until then its room is not known. */
@@ -97,9 +98,17 @@ export class Session implements SessionSeen {
   get queues(): readonly string[] {
     return this.#queues;
   }
-  /** What the worker will hold at most. */
+  /** Jobs it will hold, as it last said. */
   get window(): number {
     return this.#window;
+  }
+  /** Library and version, as it said. */
+  get clientInfo(): string {
+    return this.#hello?.clientInfo ?? "";
+  }
+  /** When it said hello. Milliseconds since 1970 on the broker's clock; 0 before. */
+  get connectTime(): number {
+    return this.#connectTime;
   }
   get outstanding(): number {
     return this.#leases.size;
@@ -149,6 +158,7 @@ export class Session implements SessionSeen {
       );
     }
     this.#hello = hello;
+    this.#connectTime = this.#host.clock.now();
     this.#state = "open";
     this.#heard();
     try {

@@ -79,6 +79,25 @@ export interface Job extends JobStatus {
   labels: Record<string, string>;
 }
 
+/** A job in a list: what its record alone says. */
+export interface JobSummary extends JobKey {
+  state: JobState;
+  version: number;
+  attempt: number;
+  maxAttempts: number;
+  priority: number;
+  createTime: number;
+  startTime?: number;
+  endTime?: number;
+  /** SCHEDULED: when it becomes QUEUED. */
+  dueTime?: number;
+  /** RUNNING: who has it. "" otherwise. */
+  workerId: string;
+  cancelRequested: boolean;
+  /** FAILED, CANCELLED: why. */
+  failureKind?: FailureKind;
+}
+
 /** A validated JobSpec: every default filled in, every duration in milliseconds. */
 export interface JobSpec extends JobKey {
   method: string;

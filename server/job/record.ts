@@ -4,7 +4,7 @@
  * stand for "none", so that every backend stores the same thing.
  */
 import type { Backoff } from "../../protocol/backoff.ts";
-import type { FailedAttempt, FailureDetail, FailureKind, JobKey, JobState } from "./job.ts";
+import type { FailedAttempt, FailureDetail, FailureKind, JobKey, JobState, JobSummary } from "./job.ts";
 
 export interface JobRecord extends JobKey {
   state: JobState;
@@ -73,3 +73,16 @@ export interface JobRecord extends JobKey {
 export const MAX_LISTENERS = 16;
 /** request_ids of joiners remembered per run. */
 export const MAX_JOINED_BY = 16;
+
+/** What a list shows of a job. */
+export function summaryOf(job: JobRecord): JobSummary {
+  const { queue, jobId, state, version, attempt, maxAttempts, priority, createTime, cancelRequested } = job;
+  return {
+    ...{ queue, jobId, state, version, attempt, maxAttempts, priority, createTime, cancelRequested },
+    workerId: state === "running" ? job.workerId : "",
+    ...(job.startTime > 0 && { startTime: job.startTime }),
+    ...(job.endTime > 0 && { endTime: job.endTime }),
+    ...(job.dueTime > 0 && { dueTime: job.dueTime }),
+    ...(job.failureKind !== "" && { failureKind: job.failureKind }),
+  };
+}

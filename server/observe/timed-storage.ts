@@ -1,11 +1,12 @@
 /** A storage whose verbs are timed. The composition root puts it around the real one where somebody may scrape. */
 import { performance } from "node:perf_hooks";
-import type { JobKey } from "../job/job.ts";
+import type { JobKey, JobState } from "../job/job.ts";
 import type {
   Claim,
   Enqueue,
   Extend,
   Hint,
+  List,
   Listen,
   ReportProgress,
   Settle,
@@ -58,10 +59,10 @@ export class TimedStorage implements Storage {
   progress(request: ReportProgress) {
     return timed(this.#verbs.progress, this.#storage.progress(request));
   }
-  cancel(key: JobKey) {
-    return timed(this.#verbs.cancel, this.#storage.cancel(key));
+  cancel(key: JobKey, request?: { onlyIn?: JobState }) {
+    return timed(this.#verbs.cancel, this.#storage.cancel(key, request));
   }
-  retry(key: JobKey, request: { hungryHere: boolean }) {
+  retry(key: JobKey, request: { hungryHere: boolean; onlyIn?: JobState }) {
     return timed(this.#verbs.retry, this.#storage.retry(key, request));
   }
   setResultTtl(key: JobKey, resultTtlMs: number) {
@@ -78,6 +79,15 @@ export class TimedStorage implements Storage {
   }
   queues(cursor?: string) {
     return timed(this.#verbs.queues, this.#storage.queues(cursor));
+  }
+  count(queue: string) {
+    return timed(this.#verbs.count, this.#storage.count(queue));
+  }
+  list(request: List) {
+    return timed(this.#verbs.list, this.#storage.list(request));
+  }
+  pause(queue: string, paused: boolean) {
+    return timed(this.#verbs.pause, this.#storage.pause(queue, paused));
   }
   hint(broker: string, hint: Hint) {
     this.#storage.hint(broker, hint);
@@ -107,6 +117,9 @@ const verbs = [
   "readMany",
   "tick",
   "queues",
+  "count",
+  "list",
+  "pause",
 ] as const satisfies (keyof Storage)[];
 
 /** Real time, whatever the broker's clock says: it is the machine that is measured. */

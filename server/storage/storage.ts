@@ -12,7 +12,18 @@
  * - Which state each event leads to is written once, in ../job/lifecycle.ts.
  */
 import type { Clock } from "../../protocol/clock.ts";
-import type { Disposition, FailureDetail, Job, JobKey, JobSpec, JobStatus, Payload, Progress } from "../job/job.ts";
+import type {
+  Disposition,
+  FailureDetail,
+  Job,
+  JobKey,
+  JobSpec,
+  JobState,
+  JobStatus,
+  JobSummary,
+  Payload,
+  Progress,
+} from "../job/job.ts";
 import type { JobRecord } from "../job/record.ts";
 
 /** What survives what: guarantees.md, "Durability classes". */
@@ -58,6 +69,7 @@ export interface Storage {
    * Leases up to `max` QUEUED jobs, best first (priority, then place in line), and does due time-driven work first (as tick).
    * Idempotent: a repeat with the same (lane, claimId) answers those of its jobs that are still leased with its tokens, and claims nothing.
    * With less than `max` to give, it remembers the broker as hungry: the next job of the queue names it in `wake`.
+   * Of a paused queue it leases nothing, and says so.
    */
   claim(request: Claim): Promise<ClaimAnswer>;
 
@@ -70,11 +82,11 @@ export interface Storage {
   /** Stores a report of progress. Only the current token can. */
   progress(request: ReportProgress): Promise<ProgressAnswer>;
 
-  /** lifecycle.cancel. */
-  cancel(key: JobKey): Promise<CancelAnswer>;
+  /** lifecycle.cancel. `onlyIn`: unless the job has left this state. */
+  cancel(key: JobKey, request?: { onlyIn?: JobState }): Promise<CancelAnswer>;
 
-  /** FAILED or CANCELLED: lifecycle.retry. In flight: unchanged. */
-  retry(key: JobKey, request: { hungryHere: boolean }): Promise<RetryAnswer>;
+  /** FAILED or CANCELLED: lifecycle.retry. In flight: unchanged. `onlyIn`: unless the job has left this state. */
+  retry(key: JobKey, request: { hungryHere: boolean; onlyIn?: JobState }): Promise<RetryAnswer>;
 
   /** lifecycle.setResultTtl. Answers undefined where there is no such job. */
   setResultTtl(key: JobKey, resultTtlMs: number): Promise<Changed | undefined>;
@@ -93,6 +105,21 @@ export interface Storage {
 
   /** Queues that have, or had, jobs: every broker ticks every queue. A page of at most 1,000, in no order; `next` is undefined at the end. */
   queues(cursor?: string): Promise<{ queues: string[]; next?: string }>;
+
+  /** How many jobs a queue has in each state, as they are stored: nothing that is due is done first. */
+  count(queue: string): Promise<QueueCounts>;
+
+  /**
+   * Jobs of one state, the last of its index first: those that ended by their end, QUEUED from the end of the line,
+   * SCHEDULED by due time, RUNNING by lease. A page may hold fewer than `limit`; `next` is undefined at the end.
+   */
+  list(request: List): Promise<{ jobs: JobSummary[]; next?: string }>;
+
+  /**
+   * A paused queue does everything but hand out jobs, whoever asks; it is remembered like a job. Answers whom to tell that
+   * a resumed queue may have jobs: brokers that found none, never this one.
+   */
+  pause(queue: string, paused: boolean): Promise<{ wake: string[] }>;
 
   /** Tells other brokers that something may have changed. Best effort: may be lost, doubled, late. Never throws. */
   hint(broker: string, hint: Hint): void;
@@ -189,6 +216,8 @@ export interface ClaimAnswer {
   jobs: Claimed[];
   /** What the time-driven part changed. */
   changed: Changed[];
+  /** The queue hands out nothing for now: asking again has no point until it is resumed. */
+  paused?: true;
 }
 
 export interface Extend {
@@ -257,9 +286,31 @@ export type CancelAnswer =
       owner: string;
       leaseToken: Uint8Array;
     } & Changed)
+  /** It is not in the state that was asked for. */
+  | { kind: "other_state" }
   | { kind: "not_found" };
 
-export type RetryAnswer = ({ kind: "ok" } & Changed) | { kind: "succeeded" } | { kind: "not_found" };
+export type RetryAnswer =
+  | ({ kind: "ok" } & Changed)
+  | { kind: "succeeded" }
+  | { kind: "other_state" }
+  | { kind: "not_found" };
+
+export interface QueueCounts {
+  jobs: Record<JobState, number>;
+  paused: boolean;
+  /** Age of the job that is first in line; undefined where none is QUEUED. Milliseconds. */
+  oldestWaitMs?: number;
+}
+
+export interface List {
+  queue: string;
+  state: JobState;
+  /** 1–100. */
+  limit: number;
+  /** `next` of the page before, of the same queue and state. What it cannot read is the start. */
+  cursor?: string;
+}
 
 export interface Tick {
   queue: string;
@@ -296,7 +347,7 @@ export interface Inspection {
   /** Normalised records (without what differs between runs of a test, nothing is left out). */
   jobs: InspectedJob[];
   /** Every index entry, to find orphans: index name → job ids in its order. */
-  indexes: Record<"scheduled" | "queued" | "running" | "finished" | "start_by", string[]>;
+  indexes: Record<JobState | "finished" | "start_by", string[]>;
 }
 
 export interface InspectedJob {

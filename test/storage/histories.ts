@@ -1,5 +1,5 @@
 /** Random histories of verbs for the lockstep: made from a seed alone, so that a failure can be run again. */
-import type { JobKey, OnDuplicate } from "../../server/job/job.ts";
+import type { JobKey, JobState, JobSummary, OnDuplicate } from "../../server/job/job.ts";
 import type { Claim, ClaimAnswer, SettleOutcome, Storage } from "../../server/storage/storage.ts";
 import { completed, failed, LEASE, payload, SECOND, specOf } from "./specs.ts";
 
@@ -8,6 +8,8 @@ import { completed, failed, LEASE, payload, SECOND, specOf } from "./specs.ts";
  * also moves by itself decides everything as one whose time stands still: nothing is due just before or after a step.
  */
 export const GRID = 10 * SECOND;
+
+const states = ["scheduled", "queued", "running", "succeeded", "failed", "cancelled"] as const;
 
 export interface Step {
   /** For the message of a failure. */
@@ -60,6 +62,8 @@ export class History {
       [4, () => this.#setTtl()],
       [5, () => this.#read()],
       [6, () => this.#tick()],
+      [5, () => this.#look()],
+      [2, () => this.#pause()],
       [14, () => this.#advance()],
       [1, () => this.#reopen()],
     ];
@@ -226,6 +230,23 @@ export class History {
     return { title: `tick ${describe(request)}`, run: (storage) => storage.tick(request) };
   }
 
+  /** Counts, and all jobs of one state, by pages of two. The order of equals is a backend's own. */
+  #look(): Step {
+    const queue = this.#pick(...this.queues);
+    const state = this.#pick(...states);
+    return {
+      title: `count, list ${state} of ${queue}`,
+      run: async (storage) => [await storage.count(queue), byId(await listed(storage, queue, state))],
+    };
+  }
+
+  /** Half of the time it is resumed again, so that histories go on. */
+  #pause(): Step {
+    const queue = this.#pick(...this.queues);
+    const paused = this.#random() < 0.5;
+    return { title: `${paused ? "pause" : "resume"} ${queue}`, run: (storage) => storage.pause(queue, paused) };
+  }
+
   #advance(): Step {
     const advanceMs = this.#pick(GRID, GRID, 2 * GRID, 3 * GRID, 5 * GRID);
     return { title: `advance ${advanceMs}`, advanceMs, run: async () => undefined };
@@ -244,6 +265,21 @@ export class History {
   #grace(): { graceMs?: number } {
     return this.#random() < 0.1 ? { graceMs: GRID } : {};
   }
+}
+
+async function listed(storage: Storage, queue: string, state: JobState): Promise<JobSummary[]> {
+  const jobs: JobSummary[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await storage.list({ queue, state, limit: 2, ...(cursor !== undefined && { cursor }) });
+    jobs.push(...page.jobs);
+    cursor = page.next;
+  } while (cursor !== undefined);
+  return jobs;
+}
+
+function byId(jobs: JobSummary[]): JobSummary[] {
+  return jobs.sort((a, b) => (a.jobId < b.jobId ? -1 : 1));
 }
 
 function describe(value: unknown): string {

@@ -60,7 +60,7 @@ async function timeOf(storage: Storage): Promise<number> {
 }
 
 const times = new Set(["createTime", "startTime", "endTime", "expireTime", "dueTime", "leaseUntil", "runUntil"]);
-const spans = new Set(["tickInMs", "nextInMs", "runTimeoutLeftMs"]);
+const spans = new Set(["tickInMs", "nextInMs", "runTimeoutLeftMs", "oldestWaitMs"]);
 
 /**
  * What a backend shows, less what is its own: times become steps of the grid since the start; versions and fences,

@@ -5,11 +5,12 @@
  * queue that outgrows one slot can later be split into `{queue#1}`, `{queue#2}`,
  * …, since no name contains "#".
  *
- *   qc:{queue}:m         hash    place in line (n), grace of reaping (g, G)
+ *   qc:{queue}:m         hash    place in line (n), grace of reaping (g, G), paused (p)
  *   qc:{queue}:s         zset    scheduled, by due time
  *   qc:{queue}:q         zset    queued, by -priority × 2^42 + place in line
  *   qc:{queue}:r         zset    running, by end of lease: this set is who runs
  *   qc:{queue}:f         zset    finished, by the time they are forgotten
+ *   qc:{queue}:e:<state> zset    finished so, by the time they ended: for lists
  *   qc:{queue}:b         zset    never started, by the time that fails them
  *   qc:{queue}:w         zset    brokers with room, by when they said so
  *   qc:{queue}:j:<id>    hash    the job's record: prelude.lua
@@ -27,8 +28,10 @@ export const SCHEMA_VERSION = 1;
 export const REGISTRIES = 16;
 
 /** The zsets that jobs are in, by the names of Inspection. */
-export type IndexName = "scheduled" | "queued" | "running" | "finished" | "start_by";
-export const indexNames: readonly IndexName[] = ["scheduled", "queued", "running", "finished", "start_by"];
+const fixed = ["scheduled", "queued", "running", "finished", "start_by"] as const;
+const ended = ["succeeded", "failed", "cancelled"] as const;
+export type IndexName = (typeof fixed)[number] | (typeof ended)[number];
+export const indexNames: readonly IndexName[] = [...fixed, ...ended];
 
 export class Keys {
   readonly #prefix: string;
@@ -44,7 +47,8 @@ export class Keys {
   }
 
   index(queue: string, name: IndexName): string {
-    return this.ofScript(queue)[1 + indexNames.indexOf(name)]!;
+    const at = (fixed as readonly string[]).indexOf(name);
+    return at < 0 ? `${this.#tag(queue)}e:${name}` : this.ofScript(queue)[1 + at]!;
   }
 
   /** A glob for the records of a queue, and the id in a key that it finds. */

@@ -3,7 +3,7 @@
  * so it happens whole or not at all, and knows when it runs twice. This file turns requests into arguments and replies
  * into answers; what the scripts say is in lua/, what is stored in keys.ts.
  */
-import type { Disposition, Job, JobKey, JobStatus } from "../../job/job.ts";
+import type { Disposition, Job, JobKey, JobState, JobStatus } from "../../job/job.ts";
 import { encodeProgress } from "../blob.ts";
 import type {
   CancelAnswer,
@@ -16,8 +16,10 @@ import type {
   ExtendAnswer,
   Hint,
   Inspection,
+  List,
   Listen,
   ProgressAnswer,
+  QueueCounts,
   ReportProgress,
   RetryAnswer,
   Settle,
@@ -42,11 +44,14 @@ import {
   type ClaimedReply,
   decodeChanged,
   decodeClaimed,
+  decodeCounts,
   decodeJob,
+  decodeList,
   decodeNames,
   decodeStatus,
   type EnqueueReply,
   type JobReply,
+  type ListReply,
   type StatusReply,
 } from "./replies.ts";
 import { type ScriptName, script } from "./scripts.ts";
@@ -64,6 +69,8 @@ const CALL_TIMEOUT_MS = 5_000;
 const START_PATIENCE_MS = 3_000;
 /** Jobs of one call of a script: each stays below a millisecond or so. */
 const MAX_JOBS_PER_SCRIPT = 100;
+/** Score and id that a page ended with. */
+const CURSOR = /^(-?\d+) (.+)$/s;
 
 /**
  * @param url `redis://[:PASSWORD@]HOST:PORT[/DB][?prefix=qc]`, `rediss://`, `redis+cluster://HOST:PORT,…`, `redis+sentinel://HOST:PORT,…?name=`
@@ -175,10 +182,12 @@ class RedisStorage implements Storage {
   async claim(request: Claim): Promise<ClaimAnswer> {
     const { queue, lane, claimId, workerId, max, maxBytes, tokens, leaseMs, jitter, graceMs } = request;
     const terms = [lane, claimId, workerId, max, maxBytes, leaseMs, jitter, graceMs ?? "", ...tokens];
-    const [changed, jobs] = (await this.#run("claim", queue, terms)) as [ChangedReply[], ClaimedReply[]];
+    const reply = (await this.#run("claim", queue, terms)) as [ChangedReply[], ClaimedReply[], paused: number];
+    const [changed, jobs, paused] = reply;
     return {
       jobs: jobs.map((each) => decodeClaimed(queue, each)),
       changed: changed.map((each) => decodeChanged(queue, each)),
+      ...(paused === 1 && { paused: true }),
     };
   }
 
@@ -215,18 +224,24 @@ class RedisStorage implements Storage {
     return { kind: "ok", status, cancelRequested: status.cancelRequested, tell: decodeNames(tell) };
   }
 
-  async cancel({ queue, jobId }: JobKey): Promise<CancelAnswer> {
-    const reply = await this.#run("cancel", queue, [jobId]);
+  async cancel({ queue, jobId }: JobKey, { onlyIn }: { onlyIn?: JobState } = {}): Promise<CancelAnswer> {
+    const reply = (await this.#run("cancel", queue, [jobId, onlyIn ?? ""])) as
+      | [Buffer, Buffer, ChangedReply]
+      | []
+      | null;
     if (reply === null) return { kind: "not_found" };
-    const [owner, leaseToken, changed] = reply as [Buffer, Buffer, ChangedReply];
+    if (reply.length === 0) return { kind: "other_state" };
+    const [owner, leaseToken, changed] = reply;
     return { kind: "ok", owner: owner.toString(), leaseToken, ...decodeChanged(queue, changed) };
   }
 
-  async retry({ queue, jobId }: JobKey, { hungryHere }: { hungryHere: boolean }): Promise<RetryAnswer> {
-    const reply = await this.#run("retry", queue, [flag(hungryHere), jobId]);
+  async retry({ queue, jobId }: JobKey, request: { hungryHere: boolean; onlyIn?: JobState }): Promise<RetryAnswer> {
+    const reply = await this.#run("retry", queue, [flag(request.hungryHere), jobId, request.onlyIn ?? ""]);
     if (reply === null) return { kind: "not_found" };
-    const [, changed] = reply as [Buffer, ChangedReply?];
-    return changed ? { kind: "ok", ...decodeChanged(queue, changed) } : { kind: "succeeded" };
+    const [kind, changed] = reply as [Buffer, ChangedReply?];
+    return changed
+      ? { kind: "ok", ...decodeChanged(queue, changed) }
+      : { kind: kind.toString() as "succeeded" | "other_state" };
   }
 
   async setResultTtl({ queue, jobId }: JobKey, resultTtlMs: number): Promise<Changed | undefined> {
@@ -266,6 +281,20 @@ class RedisStorage implements Storage {
 
   queues(cursor?: string): Promise<{ queues: string[]; next?: string }> {
     return this.#registry.page(cursor);
+  }
+
+  async count(queue: string): Promise<QueueCounts> {
+    return decodeCounts((await this.#run("count", queue, [])) as number[]);
+  }
+
+  async list({ queue, state, limit, cursor = "" }: List) {
+    const [, score = "", id = ""] = CURSOR.exec(cursor) ?? [];
+    return decodeList(queue, (await this.#run("list", queue, [state, limit, score, id])) as ListReply);
+  }
+
+  async pause(queue: string, paused: boolean): Promise<{ wake: string[] }> {
+    if (paused) await this.#registry.add(queue);
+    return { wake: decodeNames((await this.#run("pause", queue, [flag(paused)])) as Buffer) };
   }
 
   hint(broker: string, hint: Hint): void {

@@ -1,8 +1,9 @@
 /** What the scripts answer, in the words of the contract. Replies are arrays of Buffers, whole numbers and null; bytes are never parsed as text. */
-import type { Job, JobState, JobStatus } from "../../job/job.ts";
+import type { Job, JobState, JobStatus, JobSummary } from "../../job/job.ts";
 import { failureOf } from "../../job/lifecycle.ts";
+import { summaryOf } from "../../job/record.ts";
 import { decodeEnvelope, decodePayload, decodeProgress } from "../blob.ts";
-import type { Changed, Claimed, InspectedJob } from "../storage.ts";
+import type { Changed, Claimed, InspectedJob, QueueCounts } from "../storage.ts";
 import { decodeRecord, splitNames } from "./record.ts";
 
 /** prelude.lua, short. */
@@ -44,6 +45,8 @@ export type ClaimedReply = [
   spec: Buffer,
   tell: Buffer,
 ];
+/** list.lua. */
+export type ListReply = [jobs: [id: Buffer, record: Buffer[]][], score: Buffer, id: Buffer];
 /** inspect.lua. */
 export type InspectedReply = [
   record: Buffer[],
@@ -118,6 +121,27 @@ export function decodeClaimed(queue: string, reply: ClaimedReply): Claimed {
     status: { queue, jobId, state: "running", version, attempt, cancelRequested: cancelRequested === 1 },
     tell: decodeNames(tell),
   };
+}
+
+/** count.lua. */
+export function decodeCounts(reply: number[]): QueueCounts {
+  const [scheduled, queued, running, succeeded, failed, cancelled, paused, age] = reply as [
+    ...[number, number, number, number, number, number],
+    ...[number, number],
+  ];
+  return {
+    jobs: { scheduled, queued, running, succeeded, failed, cancelled },
+    paused: paused === 1,
+    ...(age >= 0 && { oldestWaitMs: age }),
+  };
+}
+
+export function decodeList(queue: string, [jobs, score, id]: ListReply): { jobs: JobSummary[]; next?: string } {
+  const summaries = jobs.map(([jobId, fields]) => {
+    const { record } = decodeRecord(queue, jobId.toString("utf8"), fields, [], null);
+    return summaryOf(record);
+  });
+  return { jobs: summaries, ...(score.length > 0 && { next: `${score} ${id.toString("utf8")}` }) };
 }
 
 export function decodeInspected(queue: string, jobId: string, reply: InspectedReply): InspectedJob {

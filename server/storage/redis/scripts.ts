@@ -15,6 +15,9 @@ export type ScriptName =
   | "listen"
   | "read-many"
   | "tick"
+  | "count"
+  | "list"
+  | "pause"
   | "inspect";
 
 export interface Script {

@@ -1,23 +1,23 @@
 /** The jobs of the file: records in and out, with everything that must go along with a change of one. */
 import type { DatabaseSync } from "node:sqlite";
-import type { Job, JobKey, JobSpec, JobStatus } from "../../job/job.ts";
+import type { Job, JobKey, JobSpec, JobState, JobStatus } from "../../job/job.ts";
 import { isForgotten, msOf, startBy, statusOf } from "../../job/lifecycle.ts";
 import type { JobRecord } from "../../job/record.ts";
 import type { Changed } from "../storage.ts";
-import { Memory } from "./memory.ts";
-import { type Kept, Rows } from "./rows.ts";
+import { type Counts, Memory, noJobs } from "./memory.ts";
+import { Pages } from "./pages.ts";
+import { indexes, type Kept, Rows } from "./rows.ts";
 
 export class Jobs {
   readonly rows: Rows;
   readonly memory: Memory;
+  readonly pages: Pages;
 
   constructor(db: DatabaseSync) {
     this.rows = new Rows(db);
     const { seq } = db.prepare("SELECT coalesce(max(seq), 0) AS seq FROM jobs").get() as { seq: number };
-    const counts = db
-      .prepare("SELECT queue, count(*) AS n FROM jobs INDEXED BY jobs_queued WHERE state = 'queued' GROUP BY queue")
-      .all() as { queue: string; n: number }[];
-    this.memory = new Memory(seq, new Map(counts.map(({ queue, n }) => [queue, n])));
+    this.memory = new Memory(seq, countsOf(db));
+    this.pages = new Pages(db);
   }
 
   /** The job, unless its time is over: then it is as good as absent, whether or not it is collected yet. */
@@ -87,4 +87,17 @@ export class Jobs {
     const tick = due.length > 0 && { tickInMs: Math.max(1, Math.min(...due) - msOf(nowUs)) };
     return { status: this.status(kept), tell: [], wake: [], ...tick };
   }
+}
+
+/** Once, at the start, over the indexes alone. */
+function countsOf(db: DatabaseSync): Map<string, Counts> {
+  const counts = new Map<string, Counts>();
+  for (const state of Object.keys(noJobs) as JobState[]) {
+    const { index, holds } = indexes[state];
+    const sql = `SELECT queue, count(*) AS n FROM jobs INDEXED BY ${index} WHERE ${holds} GROUP BY queue`;
+    for (const { queue, n } of db.prepare(sql).all() as { queue: string; n: number }[]) {
+      counts.set(queue, { ...(counts.get(queue) ?? noJobs), [state]: n });
+    }
+  }
+  return counts;
 }

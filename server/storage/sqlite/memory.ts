@@ -3,10 +3,23 @@
  * nobody else can know better. Each change can be undone, because the
  * transaction that it belongs to can be.
  */
+import type { JobState } from "../../job/job.ts";
 import type { JobRecord } from "../../job/record.ts";
 
 /** Streams whose last claim is remembered: the most recent ones. A claim is repeated within seconds. */
 const MAX_LANES = 10_000;
+
+/** How many jobs of a queue are in each state. */
+export type Counts = Record<JobState, number>;
+
+export const noJobs: Readonly<Counts> = {
+  scheduled: 0,
+  queued: 0,
+  running: 0,
+  succeeded: 0,
+  failed: 0,
+  cancelled: 0,
+};
 
 /** The last claim of a stream on a queue. */
 export interface LaneClaim {
@@ -16,14 +29,14 @@ export interface LaneClaim {
 
 export class Memory {
   readonly #lanes = new Map<string, LaneClaim>();
-  readonly #queued: Map<string, number>;
+  readonly #counts: Map<string, Counts>;
   #seq: number;
   #undo: (() => void)[] = [];
 
-  /** @param seq the highest place in line given out · `queued` how many jobs of each queue are QUEUED */
-  constructor(seq: number, queued: Map<string, number>) {
+  /** @param seq the highest place in line given out · `counts` the jobs of each queue */
+  constructor(seq: number, counts: Map<string, Counts>) {
     this.#seq = seq;
-    this.#queued = queued;
+    this.#counts = counts;
   }
 
   /** The next place in line. Not undone: a gap does no harm. */
@@ -47,24 +60,25 @@ export class Memory {
     });
   }
 
-  /** Jobs of the queue that are QUEUED: counting them anew would cost the whole index. */
-  queued(queue: string): number {
-    return this.#queued.get(queue) ?? 0;
+  /** Jobs of the queue by state: counting them anew would cost its whole indexes. */
+  counts(queue: string): Readonly<Counts> {
+    return this.#counts.get(queue) ?? noJobs;
   }
 
   /** A job came to be, changed or went. */
   counted(before: JobRecord | undefined, after: JobRecord | undefined): void {
-    const change = Number(after?.state === "queued") - Number(before?.state === "queued");
-    if (change === 0) return;
+    if (before?.state === after?.state) return;
     const { queue } = (after ?? before) as JobRecord;
-    this.#count(queue, change);
-    this.#undo.push(() => this.#count(queue, -change));
+    this.#count(queue, before?.state, after?.state);
+    this.#undo.push(() => this.#count(queue, after?.state, before?.state));
   }
 
-  #count(queue: string, change: number): void {
-    const count = this.queued(queue) + change;
-    if (count === 0) this.#queued.delete(queue);
-    else this.#queued.set(queue, count);
+  #count(queue: string, from: JobState | undefined, to: JobState | undefined): void {
+    const counts = this.#counts.get(queue) ?? { ...noJobs };
+    if (from) counts[from]--;
+    if (to) counts[to]++;
+    if (Object.values(counts).some((count) => count > 0)) this.#counts.set(queue, counts);
+    else this.#counts.delete(queue);
   }
 
   committed(): void {

@@ -19,22 +19,26 @@ export class Queues {
   readonly #page: StatementSync;
   readonly #grace: StatementSync;
   readonly #setGrace: StatementSync;
+  readonly #paused: StatementSync;
+  readonly #setPaused: StatementSync;
 
   constructor(db: DatabaseSync) {
-    this.#add = db.prepare("INSERT OR IGNORE INTO queues (name, grace_until, grace_limit) VALUES (?, 0, 0)");
+    this.#add = db.prepare("INSERT OR IGNORE INTO queues (name, grace_until, grace_limit, paused) VALUES (?, 0, 0, 0)");
     this.#forget = db.prepare(
-      "DELETE FROM queues WHERE name = ? AND NOT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_key WHERE queue = queues.name)",
+      "DELETE FROM queues WHERE name = ? AND paused = 0 AND NOT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_key WHERE queue = queues.name)",
     );
     this.#page = db.prepare(`SELECT name FROM queues WHERE name > ? ORDER BY name LIMIT ${PAGE}`);
     this.#grace = db.prepare("SELECT grace_until AS until, grace_limit AS 'limit' FROM queues WHERE name = ?");
     this.#setGrace = db.prepare("UPDATE queues SET grace_until = ?, grace_limit = ? WHERE name = ?");
+    this.#paused = db.prepare("SELECT 1 FROM queues WHERE name = ? AND paused = 1");
+    this.#setPaused = db.prepare("UPDATE queues SET paused = ? WHERE name = ?");
   }
 
   add(queue: string): void {
     this.#add.run(queue);
   }
 
-  /** A queue is its jobs: without any, there is nothing to remember. */
+  /** A queue is its jobs: without any, and not paused, there is nothing to remember. */
   forgetIfEmpty(queue: string): void {
     this.#forget.run(queue);
   }
@@ -43,6 +47,15 @@ export class Queues {
     const queues = (this.#page.all(cursor) as { name: string }[]).map(({ name }) => name);
     const next = queues.length === PAGE && queues.at(-1);
     return next ? { queues, next } : { queues };
+  }
+
+  paused(queue: string): boolean {
+    return this.#paused.get(queue) !== undefined;
+  }
+
+  setPaused(queue: string, paused: boolean): void {
+    if (paused) this.add(queue);
+    this.#setPaused.run(paused ? 1 : 0, queue);
   }
 
   grace(queue: string): Grace {

@@ -30,18 +30,22 @@ export const indexes = {
   running: { index: "jobs_running", holds: "state = 'running'", by: "lease_until" },
   finished: { index: "jobs_finished", holds: "expire_time > 0", by: "expire_time" },
   start_by: { index: "jobs_start_by", holds: "start_by > 0", by: "start_by" },
+  succeeded: { index: "jobs_ended", holds: "end_time > 0 AND state = 'succeeded'", by: "end_time" },
+  failed: { index: "jobs_ended", holds: "end_time > 0 AND state = 'failed'", by: "end_time" },
+  cancelled: { index: "jobs_ended", holds: "end_time > 0 AND state = 'cancelled'", by: "end_time" },
 } as const;
 
 export type IndexName = keyof typeof indexes;
 /** The indexes that are ordered by a time at which something is to be done. */
-export type TimeIndex = Exclude<IndexName, "queued">;
+export type TimeIndex = "scheduled" | "running" | "finished" | "start_by";
 
 const keyFields = ["queue", "jobId"] as const;
 const derived = ["cancel_requested", "backoff", "start_by", "lists"];
 const changing = [...[...numberFields, ...textFields].map(columnOf), ...derived];
 const columns = [...keyFields.map(columnOf), ...changing];
 const selected = ["id", ...keyFields, ...numberFields, ...textFields];
-const select = `SELECT ${["id", ...columns].join(", ")} FROM jobs`;
+/** Rows for `fromRow`. */
+export const select = `SELECT ${["id", ...columns].join(", ")} FROM jobs`;
 
 type Lists = [FailedAttempt[], string[], string[], string[], string?];
 
@@ -194,11 +198,11 @@ export class Rows {
 }
 
 /** Of a statement that answers arrays, which the types of node:sqlite do not know. */
-function one(statement: StatementSync, ...values: SQLInputValue[]): SQLOutputValue[] | undefined {
+export function one(statement: StatementSync, ...values: SQLInputValue[]): SQLOutputValue[] | undefined {
   return statement.get(...values) as unknown as SQLOutputValue[] | undefined;
 }
 
-function all(statement: StatementSync, ...values: SQLInputValue[]): SQLOutputValue[][] {
+export function all(statement: StatementSync, ...values: SQLInputValue[]): SQLOutputValue[][] {
   return statement.all(...values) as unknown as SQLOutputValue[][];
 }
 
@@ -215,7 +219,7 @@ function toRow(job: JobRecord): SQLInputValue[] {
   ];
 }
 
-function fromRow(row: SQLOutputValue[]): Kept {
+export function fromRow(row: SQLOutputValue[]): Kept {
   const job: Record<string, unknown> = {};
   for (let i = 1; i < selected.length; i++) job[selected[i] as string] = row[i];
   const [cancelRequested, backoff, , lists] = row.slice(selected.length) as [number, string, number, string];

@@ -1,7 +1,7 @@
 /**
  * What is in the file. A state change rewrites one row of `jobs`, a few hundred
  * bytes: payloads and results have tables of their own. Each index is partial
- * and holds the jobs of one state, so a job is in exactly one of them.
+ * and answers one question: what is next in each state, what ended how and when, what is forgotten when.
  */
 import type { DatabaseSync } from "node:sqlite";
 
@@ -62,13 +62,15 @@ const TABLES = `
   CREATE INDEX jobs_queued ON jobs (queue, priority DESC, seq) WHERE state = 'queued';
   CREATE INDEX jobs_running ON jobs (queue, lease_until) WHERE state = 'running';
   CREATE INDEX jobs_finished ON jobs (queue, expire_time) WHERE expire_time > 0;
+  CREATE INDEX jobs_ended ON jobs (queue, state, end_time) WHERE end_time > 0;
   CREATE INDEX jobs_start_by ON jobs (queue, start_by) WHERE start_by > 0;
 
   -- Payload: NULL once the job succeeded.
   CREATE TABLE specs (id INTEGER PRIMARY KEY, envelope TEXT NOT NULL, payload BLOB) STRICT;
   CREATE TABLE results (id INTEGER PRIMARY KEY, payload BLOB NOT NULL) STRICT;
   CREATE TABLE progress (id INTEGER PRIMARY KEY, report TEXT NOT NULL) STRICT;
-  CREATE TABLE queues (name TEXT PRIMARY KEY, grace_until INTEGER NOT NULL, grace_limit INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE queues (name TEXT PRIMARY KEY, grace_until INTEGER NOT NULL, grace_limit INTEGER NOT NULL,
+    paused INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 `;
 
 /**

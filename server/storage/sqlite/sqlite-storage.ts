@@ -8,8 +8,9 @@
  * exit: `StorageOptions.fatal` says so to whoever started it.
  */
 import type { DatabaseSync } from "node:sqlite";
-import type { Job, JobKey, JobSpec } from "../../job/job.ts";
+import type { Job, JobKey, JobSpec, JobState } from "../../job/job.ts";
 import * as lifecycle from "../../job/lifecycle.ts";
+import { summaryOf } from "../../job/record.ts";
 import type {
   CancelAnswer,
   Changed,
@@ -21,8 +22,10 @@ import type {
   ExtendAnswer,
   InspectedJob,
   Inspection,
+  List,
   Listen,
   ProgressAnswer,
+  QueueCounts,
   ReportProgress,
   RetryAnswer,
   Settle,
@@ -103,7 +106,8 @@ class SqliteStorage implements Storage {
     return this.#commits.submit(() => {
       const now = this.#now();
       const changed = this.#timeDriven.run(request.queue, request.jitter, request.graceMs, now);
-      return { jobs: this.#claims.claim(request, now), changed };
+      const paused = this.#queues.paused(request.queue) && { paused: true as const };
+      return { jobs: this.#claims.claim(paused ? { ...request, max: 0 } : request, now), changed, ...paused };
     });
   }
 
@@ -146,22 +150,24 @@ class SqliteStorage implements Storage {
     });
   }
 
-  cancel(key: JobKey): Promise<CancelAnswer> {
+  cancel(key: JobKey, { onlyIn }: { onlyIn?: JobState } = {}): Promise<CancelAnswer> {
     return this.#commits.submit(() => {
       const now = this.#now();
       const kept = this.#jobs.find(key, now);
       if (!kept) return { kind: "not_found" };
+      if (onlyIn && kept.job.state !== onlyIn) return { kind: "other_state" };
       const after = this.#jobs.change(kept, lifecycle.cancel(kept.job, now));
       const { owner, leaseToken } = after.job;
       return { kind: "ok", owner, leaseToken: Buffer.from(leaseToken, "hex"), ...this.#jobs.changed(after, now) };
     });
   }
 
-  retry(key: JobKey, _request: { hungryHere: boolean }): Promise<RetryAnswer> {
+  retry(key: JobKey, { onlyIn }: { onlyIn?: JobState }): Promise<RetryAnswer> {
     return this.#commits.submit(() => {
       const now = this.#now();
       const kept = this.#jobs.find(key, now);
       if (!kept) return { kind: "not_found" };
+      if (onlyIn && kept.job.state !== onlyIn) return { kind: "other_state" };
       if (kept.job.state === "succeeded") return { kind: "succeeded" };
       const ended = kept.job.state === "failed" || kept.job.state === "cancelled";
       if (!ended) return { kind: "ok", ...this.#jobs.changed(kept, now) };
@@ -203,12 +209,37 @@ class SqliteStorage implements Storage {
       const now = this.#now();
       const changed = this.#timeDriven.run(queue, jitter, graceMs, now);
       this.#queues.forgetIfEmpty(queue);
-      return { changed, queued: this.#jobs.memory.queued(queue), ...this.#timeDriven.next(queue, now) };
+      return { changed, queued: this.#jobs.memory.counts(queue).queued, ...this.#timeDriven.next(queue, now) };
     });
   }
 
   queues(cursor?: string): Promise<{ queues: string[]; next?: string }> {
     return this.#commits.submit(() => this.#queues.page(cursor));
+  }
+
+  count(queue: string): Promise<QueueCounts> {
+    return this.#commits.submit(() => {
+      const first = this.#jobs.rows.best(queue);
+      const age = first && Math.max(0, lifecycle.msOf(this.#now()) - first.job.createTime);
+      const oldest = age !== undefined && { oldestWaitMs: age };
+      return { jobs: { ...this.#jobs.memory.counts(queue) }, paused: this.#queues.paused(queue), ...oldest };
+    });
+  }
+
+  list({ queue, state, limit, cursor }: List) {
+    return this.#commits.submit(() => {
+      const now = this.#now();
+      const { kept, ...next } = this.#jobs.pages.page(queue, state, limit, cursor);
+      const jobs = kept.map(({ job }) => job).filter((job) => !lifecycle.isForgotten(job, now));
+      return { jobs: jobs.map(summaryOf), ...next };
+    });
+  }
+
+  pause(queue: string, paused: boolean): Promise<{ wake: string[] }> {
+    return this.#commits.submit(() => {
+      this.#queues.setPaused(queue, paused);
+      return { wake: [] };
+    });
   }
 
   hint(): void {}

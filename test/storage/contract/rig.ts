@@ -194,6 +194,12 @@ export function assertSound({ jobs, indexes }: Inspection): void {
   for (const [state, entries] of Object.entries(places)) {
     expect(sorted(entries), `index ${state}`).toEqual(sorted(ids(({ record }) => record.state === state)));
   }
+  for (const state of ["succeeded", "failed", "cancelled"] as const) {
+    const ended = jobs.filter(({ record }) => record.state === state);
+    expect(sorted(indexes[state]), `index ${state}`).toEqual(sorted(ended.map(({ record }) => record.jobId)));
+    const ends = indexes[state].map((id) => ended.find(({ record }) => record.jobId === id)!.record.endTime);
+    expect(ends, `order of ${state}`).toEqual([...ends].sort((a, b) => a - b));
+  }
   expect(sorted(indexes.finished), "index finished").toEqual(sorted(ids(({ record }) => isTerminal(record.state))));
   expect(sorted(indexes.start_by), "index start_by").toEqual(sorted(ids(({ record }) => startBy(record) > 0)));
   expect(sorted(ids(() => true)), "ids").toEqual([...new Set(ids(() => true))].sort());

@@ -97,7 +97,10 @@ onEveryBackend("tick", (rig) => {
       expect(await rig.tick()).toEqual({ changed: [], queued: 0 });
       expect(await rig.inspect()).toEqual({
         jobs: [],
-        indexes: { scheduled: [], queued: [], running: [], finished: [], start_by: [] },
+        indexes: {
+          ...{ scheduled: [], queued: [], running: [], finished: [], start_by: [] },
+          ...{ succeeded: [], failed: [], cancelled: [] },
+        },
       });
     });
   });

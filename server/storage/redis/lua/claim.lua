@@ -3,7 +3,7 @@
 -- Leases the best jobs in line, after all time-driven work that is due. A repeat claims nothing: it answers what it still holds.
 -- ARGV: 3 lane 4 claim 5 worker 6 max 7 maxBytes 8 lease 9 jitter 10 grace ("": none) 11… tokens, `max` of them
 -- Returns {changed[], {job, attempt, maxAttempts, fence, token, runTimeoutLeft, createTime, version, cancelRequested,
---          bytes of the envelope, envelope and payload, tell}[]}
+--          bytes of the envelope, envelope and payload, tell}[], 1 if the queue is paused}
 -- Cost: O((max + jobs that are due) × log jobs of the queue)
 local lane, claim_id, worker, max = ARGV[3], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
 local max_bytes, lease = tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -20,12 +20,12 @@ local function answer(job)
   }
 end
 
-local work = gather(ARGV[10])
+local work, held = gather(ARGV[10]), paused()
 local before = {}
 for line in string.gmatch(call('GET', last_claim) or '-1', '[^\n]+') do before[#before + 1] = line end
 local repeated, outdated = tonumber(before[1]) == claim_id, tonumber(before[1]) > claim_id
 -- All that can be best: those in line, more by what leaves it below, and those that are due.
-local line = (repeated or outdated) and {} or call('ZRANGE', QUEUED, 0, max + #work.starts - 1)
+local line = (repeated or outdated or held) and {} or call('ZRANGE', QUEUED, 0, max + #work.starts - 1)
 for _, id in ipairs(line) do load(id) end
 for i = 2, repeated and #before or 0 do load(before[i]) end
 
@@ -37,7 +37,7 @@ if repeated then
     if job then jobs[#jobs + 1] = answer(job) end
   end
 end
-if repeated or outdated then return { answers, jobs } end
+if repeated or outdated then return { answers, jobs, held and 1 or 0 } end
 
 local best, bytes, ids = {}, 0, { int(claim_id) }
 for id, job in pairs(loaded) do
@@ -48,7 +48,7 @@ for id, job in pairs(loaded) do
   end
 end
 table.sort(best, function(a, b) return kept[a].score < kept[b].score end)
-for i = 1, math.min(max, #best) do
+for i = 1, held and 0 or math.min(max, #best) do
   local job = best[i]
   bytes = bytes + call('STRLEN', payload_key(job.id)) - job.envelope
   if i > 1 and bytes > max_bytes then break end
@@ -65,4 +65,4 @@ if #jobs < max then
 else
   call('ZREM', HUNGRY, ME)
 end
-return { answers, jobs }
+return { answers, jobs, held and 1 or 0 }

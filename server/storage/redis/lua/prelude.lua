@@ -50,6 +50,12 @@ local function place(job)
   if TERMINAL[job.state] then return FINISHED, job.expireTime end
 end
 
+-- The jobs that ended so, by when: for lists. When they are forgotten is in FINISHED.
+local function ended_index(state) return QUEUE .. 'e:' .. state end
+local function ended(job)
+  if TERMINAL[job.state] then return ended_index(job.state), job.endTime end
+end
+
 -- When a job that was never started fails; 0 where it cannot.
 local function start_by(job)
   local waiting = job.state == 'queued' or job.state == 'scheduled'
@@ -69,6 +75,7 @@ local function decode(id, flat)
   end
   local index, score = place(job)
   kept[job] = { stored = stored, index = index, score = score, start_by = start_by(job) }
+  kept[job].ended, kept[job].end_time = ended(job)
   return job
 end
 
@@ -157,7 +164,10 @@ local function save(job)
   local deadline = start_by(job)
   if deadline == 0 and was.start_by ~= 0 then call('ZREM', START_BY, job.id) end
   if deadline ~= 0 and deadline ~= was.start_by then call('ZADD', START_BY, deadline, job.id) end
-  was.index, was.score, was.start_by = index, score, deadline
+  local list, end_time = ended(job)
+  if was.ended and was.ended ~= list then call('ZREM', was.ended, job.id) end
+  if list and (was.ended ~= list or was.end_time ~= end_time) then call('ZADD', list, end_time, job.id) end
+  was.index, was.score, was.start_by, was.ended, was.end_time = index, score, deadline, list, end_time
 end
 
 -- A try that failed: number, time, length of the worker's name, the name, the message.
@@ -172,6 +182,7 @@ end
 local function forget(id)
   call('DEL', record_key(id), payload_key(id), outcome_key(id), progress_key(id), history_key(id))
   for _, index in ipairs({ SCHEDULED, QUEUED, RUNNING, FINISHED, START_BY }) do call('ZREM', index, id) end
+  for state in pairs(TERMINAL) do call('ZREM', ended_index(state), id) end
 end
 
 -- What the previous run left behind.
@@ -209,9 +220,11 @@ local function tell(job, new_run)
   return others(job.watchers)
 end
 
+local function paused() return call('HEXISTS', META, 'p') == 1 end
+
 -- Takes one other broker off the list of the hungry, where the job waits for one. Newest first: it is the likeliest to live.
 local function wake(job, hungry_here)
-  if job.state ~= 'queued' or hungry_here == '1' then return '' end
+  if job.state ~= 'queued' or hungry_here == '1' or paused() then return '' end
   for _, broker in ipairs(call('ZREVRANGE', HUNGRY, 0, 1)) do
     if broker ~= ME then
       call('ZREM', HUNGRY, broker)
