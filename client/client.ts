@@ -1,5 +1,6 @@
 /** The client: one connection, and the queues that are called over it. */
 import { type Client, createClient } from "@connectrpc/connect";
+import { AdminService } from "../gen/queuecall/v1/admin_pb.js";
 import { BrokerService } from "../gen/queuecall/v1/broker_pb.js";
 import { systemClock } from "../protocol/clock.ts";
 import { defineQueue, type QueueDefinition } from "../protocol/define-queue.ts";
@@ -32,6 +33,8 @@ export interface QueueClient {
   ): Queue<RequestIn, Response>;
   /** The broker's API as it is: no retries, no codecs; throws ConnectError. */
   readonly broker: Client<typeof BrokerService>;
+  /** What operators use, as it is: queues, jobs, workers; pause, purge, retry in bulk. Throws ConnectError. */
+  readonly admin: Client<typeof AdminService>;
   /** Ends all calls (code `CLIENT_CLOSED`; their jobs go on) and the connection. Safe to call again. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -72,6 +75,7 @@ export function createQueueClient(options: QueueClientOptions): QueueClient {
   return {
     queue: queue as QueueClient["queue"],
     broker: createClient(BrokerService, links.transport),
+    admin: createClient(AdminService, links.transport),
     close,
     [Symbol.asyncDispose]: close,
   };

@@ -1,4 +1,5 @@
 /** `queuecall/client`: enqueue jobs and wait for them. */
+export { AdminService } from "../gen/queuecall/v1/admin_pb.js";
 export { BrokerService } from "../gen/queuecall/v1/broker_pb.js";
 export { WorkerService } from "../gen/queuecall/v1/worker_pb.js";
 export { PayloadError } from "../protocol/codec.ts";

@@ -46,6 +46,9 @@ export const MAX_PROGRESS_MESSAGE_BYTES = 1024;
 export const MAX_PROGRESS_DETAILS_BYTES = 16 * 1024;
 /** Stored progress reports of one job are at least this far apart (five a second). */
 export const PROGRESS_INTERVAL_MS = 200;
+/** Jobs on a page of a list, and of one bulk step. */
+export const DEFAULT_PAGE_SIZE = 50;
+export const MAX_PAGE_SIZE = 1_000;
 export const WATCH_HEARTBEAT_MS = 15_000;
 export const PROTOCOL_VERSION = 1;
 /** setTimeout's longest delay; anything above it fires at once. */

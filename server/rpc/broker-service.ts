@@ -98,7 +98,7 @@ export function brokerService(broker: Broker): { unary: UnaryMethod[]; streams: 
 }
 
 /** @param verbs what the caller must be permitted, on the queue that the request names, before anything else is looked at */
-function unary<I extends DescMessage, O extends DescMessage>(
+export function unary<I extends DescMessage, O extends DescMessage>(
   method: DescMethodUnary<I, O>,
   verbs: readonly Verb[],
   queueOf: (request: MessageShape<I>) => string,

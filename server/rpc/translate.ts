@@ -49,6 +49,11 @@ const kinds: Record<FailureKind, JobFailure_Kind> = {
   cancelled: JobFailure_Kind.CANCELLED,
 };
 
+const statesFrom = new Map(Object.entries(states).map(([state, proto]) => [proto, state as JobState]));
+
+/** Undefined for a state that this broker does not know. */
+export const stateFrom = (state: ProtoState): JobState | undefined => statesFrom.get(state);
+export const failureKindOf = (kind: FailureKind): JobFailure_Kind => kinds[kind];
 export const stateOf = (state: JobState): ProtoState => states[state];
 export const dispositionOf = (disposition: Disposition): ProtoDisposition => dispositions[disposition];
 

@@ -140,7 +140,7 @@ export function text(field: string, value: string, maxBytes: number): string {
   return value;
 }
 
-function integer(field: string, value: number, min: number, max: number): number {
+export function integer(field: string, value: number, min: number, max: number): number {
   if (value < min || value > max) throw invalidField(field, `is ${value}; it goes from ${min} to ${max}`);
   return value;
 }

@@ -9,7 +9,8 @@ import {
 import { CallError } from "../../../protocol/errors.ts";
 import type { Broker, Call } from "../../broker/broker.ts";
 import type { Visit } from "../access.ts";
-import { brokerService, type StreamMethod, type UnaryMethod } from "../broker-service.ts";
+import type { StreamMethod, UnaryMethod } from "../broker-service.ts";
+import { services } from "../services.ts";
 import { toWireStatus } from "../status.ts";
 import { WorkStream, workPath } from "../worker-service.ts";
 import { type Caller, type Door, RevocableCall } from "./door.ts";
@@ -34,7 +35,7 @@ const same = (bytes: Bytes): Buffer => Buffer.from(bytes.buffer, bytes.byteOffse
 /** @param door absent: everybody may do everything */
 export function register(server: Server, broker: Broker, onBug: OnBug, door?: Door): InFlight {
   const calls = new Counter();
-  const { unary, streams } = brokerService(broker);
+  const { unary, streams } = services(broker);
   for (const method of unary)
     server.register(method.path, unaryHandler(method, calls, onBug, door), same, same, "unary");
   for (const method of streams) {
