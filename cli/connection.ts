@@ -1,11 +1,10 @@
-/** How the caller commands reach a broker: flags of every one of them. */
+/** How commands reach a broker: flags of every one of them. */
 import { readFileSync } from "node:fs";
 import { type Command, Option } from "commander";
-import type { QueueClientOptions } from "../client/index.ts";
+import type { TlsOptions } from "../client/index.ts";
 import { UsageError } from "./exit.ts";
 
-export interface ConnectionFlags {
-  url: string;
+export interface CredentialFlags {
   token?: string;
   tokenFile?: string;
   tlsCa?: string;
@@ -13,13 +12,17 @@ export interface ConnectionFlags {
   tlsKey?: string;
 }
 
+export interface ConnectionFlags extends CredentialFlags {
+  url: string;
+}
+
 export function withBroker(command: Command): Command {
+  const url = new Option("--url <URL>", "broker, or several of one storage joined by commas; https:// for TLS");
+  return withCredentials(command.addOption(url.env("QUEUECALL_URL").default("http://127.0.0.1:7455")));
+}
+
+export function withCredentials(command: Command): Command {
   return command
-    .addOption(
-      new Option("--url <URL>", "broker, or several of one storage joined by commas; https:// for TLS")
-        .env("QUEUECALL_URL")
-        .default("http://127.0.0.1:7455"),
-    )
     .addOption(
       new Option("--token <TOKEN>", "sent as a bearer token; other users see it in the list of processes").env(
         "QUEUECALL_TOKEN",
@@ -31,19 +34,27 @@ export function withBroker(command: Command): Command {
     .option("--tls-key <FILE>", "private key of --tls-cert in PEM");
 }
 
-export function clientOptions(flags: ConnectionFlags): Pick<QueueClientOptions, "url" | "token" | "tls"> {
-  const { url, tlsCa, tlsCert, tlsKey } = flags;
+export function clientOptions(flags: ConnectionFlags): { url: string[] } & Credentials {
+  return { url: flags.url.split(",").map((each) => each.trim()), ...credentialsOf(flags) };
+}
+
+interface Credentials {
+  token: string | undefined;
+  tls?: TlsOptions;
+}
+
+export function credentialsOf(flags: CredentialFlags): Credentials {
+  const { tlsCa, tlsCert, tlsKey } = flags;
   if ((tlsCert === undefined) !== (tlsKey === undefined)) throw new UsageError("give both --tls-cert and --tls-key");
   const tls = {
     ...(tlsCa !== undefined && { ca: read(tlsCa, "--tls-ca") }),
     ...(tlsCert !== undefined && { cert: read(tlsCert, "--tls-cert") }),
     ...(tlsKey !== undefined && { key: read(tlsKey, "--tls-key") }),
   };
-  const urls = url.split(",").map((each) => each.trim());
-  return { url: urls, token: tokenOf(flags), ...(Object.keys(tls).length > 0 && { tls }) };
+  return { token: tokenOf(flags), ...(Object.keys(tls).length > 0 && { tls }) };
 }
 
-function tokenOf({ token, tokenFile }: ConnectionFlags): string | undefined {
+function tokenOf({ token, tokenFile }: CredentialFlags): string | undefined {
   if (token !== undefined && tokenFile !== undefined)
     throw new UsageError("give one of --token (QUEUECALL_TOKEN) and --token-file (QUEUECALL_TOKEN_FILE), not both");
   if (tokenFile === undefined) return token;

@@ -181,6 +181,8 @@ describe.skipIf(!hasOpenssl)("tls", () => {
     const own = ["--tls-ca", authority.file, "--tls-cert", mailer.cert, "--tls-key", mailer.key];
     const ended = await complete([...enqueue, ...own]);
     expect([ended.code, JSON.parse(ended.stdout).disposition]).toEqual([0, "created"]);
+    const health = ["cli/main.ts", "health", "--url", `https://${server.grpcAddress}`];
+    expect((await complete([...health, ...own])).code).toBe(0);
     expect((await complete([...enqueue, "--tls-ca", authority.file])).code).toBe(69);
     expect((await complete([...enqueue, "--tls-cert", mailer.cert])).stderr).toContain(
       "give both --tls-cert and --tls-key",
