@@ -7,6 +7,7 @@ import { defineQueue, type QueueDefinition } from "../protocol/define-queue.ts";
 import { QueuecallError } from "./errors.ts";
 import { processLogger } from "./logger.ts";
 import {
+  checkBoolean,
   checkKnown,
   checkMs,
   checkQueue,
@@ -53,6 +54,7 @@ export function createQueueClient(options: QueueClientOptions): QueueClient {
     interceptors = [],
     defaults = {},
     retry = {},
+    tracing = true,
     logger = processLogger,
     clock = systemClock,
   } = options;
@@ -61,7 +63,7 @@ export function createQueueClient(options: QueueClientOptions): QueueClient {
     tls,
     interceptors: token === undefined ? interceptors : [bearer(token), ...interceptors],
   });
-  const context = { links, clock, retry, closing: closing.signal, defaults, logger };
+  const context = { links, clock, retry, closing: closing.signal, defaults, logger, tracing };
 
   const close = async () => {
     closing.abort(new QueuecallError("CLIENT_CLOSED", "the client is closed"));
@@ -87,6 +89,7 @@ function checkOptions(options: QueueClientOptions): void {
   const { mode = "unary", defaults = {}, retry = {} } = options;
   if (mode !== "unary" && mode !== "multiplex") throw new TypeError('mode: expected "unary" or "multiplex"');
   if (retry !== false) checkRetry(retry);
+  if (options.tracing !== undefined) checkBoolean("tracing", options.tracing);
   checkKnown(defaults, known.defaults, "defaults.");
   if (defaults.timeout !== undefined) checkMs("defaults.timeout", defaults.timeout);
   // What an enqueue would complain of, once and early.

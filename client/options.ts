@@ -93,6 +93,11 @@ export interface QueueClientOptions {
   defaults?: Omit<EnqueueAndWaitOptions, "signal"> | undefined;
   /** `false`: an unavailable broker is an error at once. */
   retry?: RetryOptions | false | undefined;
+  /**
+   * Spans, and the active trace in the job's headers, where `@opentelemetry/api` has an SDK registered. `false`: neither.
+   * Default true.
+   */
+  tracing?: boolean | undefined;
   /** Default: process warnings. */
   logger?: Logger | undefined;
   /** @internal */
@@ -137,6 +142,7 @@ export const known = {
     interceptors: true,
     defaults: true,
     retry: true,
+    tracing: true,
     logger: true,
     clock: true,
     openLink: true,

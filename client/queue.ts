@@ -4,6 +4,7 @@ import { reconnectMs } from "../protocol/backoff.ts";
 import type { QueueDefinition } from "../protocol/define-queue.ts";
 import { generateJobId } from "../protocol/job-id.ts";
 import { DEFAULT_WAIT_MS, MAX_DURATION_MS, REQUEST_ID_BYTES } from "../protocol/limits.ts";
+import { inSpan, type SpanSpec, type TraceHeaders, type TraceSpan } from "../protocol/tracing.ts";
 import { type CallContext, type CallSpec, callBroker, sleep } from "./call.ts";
 import { dispositionOf } from "./enums.ts";
 import { JobNotFoundError } from "./errors.ts";
@@ -70,6 +71,7 @@ export interface Queue<RequestIn, Response> {
 export interface QueueContext extends CallContext {
   defaults: Omit<EnqueueAndWaitOptions, "signal">;
   logger: Logger;
+  tracing: boolean;
 }
 
 export class TypedQueue<RequestIn, Response> implements Queue<RequestIn, Response> {
@@ -88,32 +90,44 @@ export class TypedQueue<RequestIn, Response> implements Queue<RequestIn, Respons
   async enqueueAndWait(id: string, payload: RequestIn, options: EnqueueAndWaitOptions = {}): Promise<Response> {
     checkKnown(options, known.enqueueAndWait);
     const { spec, requestId } = this.#request(id, payload, options);
-    return this.#call(spec.jobId, this.#waiting(spec.jobId, options), async (broker, leftMs, call) => {
-      const answer = await broker.enqueueAndWait({ spec, requestId, waitTimeout: waitTimeout(leftMs) }, call);
-      this.#warnOfMismatch(answer.payloadMismatch, spec.jobId);
-      return statusOf(answer.job, this.#definition.response, dispositionOf(answer.disposition) === "cached");
-    }).then(resultOf);
+    const waiting = this.#waiting(spec.jobId, options);
+    return this.#traced("wait", spec.jobId, async (span) => {
+      addTrace(spec, span.mark(this.#span("enqueue", spec.jobId)));
+      const status = await this.#call(spec.jobId, waiting, async (broker, leftMs, call) => {
+        const answer = await broker.enqueueAndWait({ spec, requestId, waitTimeout: waitTimeout(leftMs) }, call);
+        this.#warnOfMismatch(answer.payloadMismatch, spec.jobId);
+        return statusOf(answer.job, this.#definition.response, dispositionOf(answer.disposition) === "cached");
+      });
+      return resultOf(status);
+    });
   }
 
   async enqueue(id: string, payload: RequestIn, options: EnqueueOptions = {}): Promise<EnqueueResult<Response>> {
     checkKnown(options, known.enqueue);
     const { spec, requestId } = this.#request(id, payload, options);
-    return this.#call(spec.jobId, options, async (broker, _, call) => {
-      const answer = await broker.enqueue({ spec, requestId }, call);
-      this.#warnOfMismatch(answer.payloadMismatch, spec.jobId);
-      const disposition = dispositionOf(answer.disposition);
-      const job = statusOf(answer.job, this.#definition.response, disposition === "cached");
-      if (disposition !== "cached") return { disposition, job };
-      return { disposition, job, outcome: job.outcome! };
+    return this.#traced("enqueue", spec.jobId, (span) => {
+      addTrace(spec, span.headers);
+      return this.#call(spec.jobId, options, async (broker, _, call) => {
+        const answer = await broker.enqueue({ spec, requestId }, call);
+        this.#warnOfMismatch(answer.payloadMismatch, spec.jobId);
+        const disposition = dispositionOf(answer.disposition);
+        const job = statusOf(answer.job, this.#definition.response, disposition === "cached");
+        if (disposition !== "cached") return { disposition, job };
+        return { disposition, job, outcome: job.outcome! };
+      });
     });
   }
 
   async wait(id: string, options: WaitOptions = {}): Promise<Response> {
     checkKnown(options, known.wait);
-    return this.#call(checkJobId(id), this.#waiting(id, options), async (broker, leftMs, call) => {
-      const answer = await broker.waitJob({ ...this.#key(id), waitTimeout: waitTimeout(leftMs) }, call);
-      return statusOf(answer.job, this.#definition.response);
-    }).then(resultOf);
+    const waiting = this.#waiting(checkJobId(id), options);
+    return this.#traced("wait", id, async () => {
+      const status = await this.#call(id, waiting, async (broker, leftMs, call) => {
+        const answer = await broker.waitJob({ ...this.#key(id), waitTimeout: waitTimeout(leftMs) }, call);
+        return statusOf(answer.job, this.#definition.response);
+      });
+      return resultOf(status);
+    });
   }
 
   async get(id: string, options: CallOptions = {}): Promise<Job<Response>> {
@@ -166,6 +180,17 @@ export class TypedQueue<RequestIn, Response> implements Queue<RequestIn, Respons
     return { spec, requestId: clock.randomBytes(REQUEST_ID_BYTES) };
   }
 
+  #traced<T>(operation: "enqueue" | "wait", jobId: string, run: (span: TraceSpan) => Promise<T>): Promise<T> {
+    return inSpan(this.#context.tracing, this.#span(operation, jobId), run);
+  }
+
+  #span(operation: "enqueue" | "wait", jobId: string): SpanSpec {
+    const about = { name: `${operation} ${this.name}`, operation, ...this.#key(jobId) };
+    return operation === "enqueue"
+      ? { ...about, kind: "producer", operationType: "send" }
+      : { ...about, kind: "client" };
+  }
+
   #key(jobId: string): { queue: string; jobId: string } {
     return { queue: this.name, jobId };
   }
@@ -212,6 +237,11 @@ export class TypedQueue<RequestIn, Response> implements Queue<RequestIn, Respons
     const message = "joined a job of the same id whose payload differs; this call's payload was dropped";
     this.#context.logger.warn(this.#key(jobId), message);
   }
+}
+
+/** What the caller set itself stays. */
+function addTrace(spec: { headers: Record<string, string> }, trace: TraceHeaders): void {
+  if (spec.headers.traceparent === undefined) Object.assign(spec.headers, trace);
 }
 
 /** `undefined` counts as absent. */

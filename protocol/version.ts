@@ -1,12 +1,11 @@
 /** The package's version. */
-import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 
-/** package.json is one folder up from here, two from dist/. */
+/** The package asks for itself by name, which holds in the source tree and in dist; a bundle has no package. */
 export function version(): string {
-  for (const path of ["../package.json", "../../package.json"]) {
-    try {
-      return JSON.parse(readFileSync(new URL(path, import.meta.url), "utf8")).version;
-    } catch {}
+  try {
+    return (createRequire(import.meta.url)("queuecall/package.json") as { version: string }).version;
+  } catch {
+    return "bundled";
   }
-  return "unknown";
 }

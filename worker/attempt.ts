@@ -13,6 +13,7 @@ import { type ProgressReport, ProgressReportSchema } from "../gen/queuecall/v1/w
 import type { Clock, Timer } from "../protocol/clock.ts";
 import { Code } from "../protocol/errors.ts";
 import { MAX_PROGRESS_DETAILS_BYTES, MAX_PROGRESS_MESSAGE_BYTES, PROGRESS_INTERVAL_MS } from "../protocol/limits.ts";
+import { inSpan, type SpanSpec, type TraceSpan } from "../protocol/tracing.ts";
 import { AttemptStoppedError, type StopReason } from "./errors.ts";
 import { cancelled, clip, completed, failed, failure, type Outcome, released } from "./outcome.ts";
 
@@ -55,6 +56,8 @@ export type Task = (payload: Payload | undefined, ctx: JobContext) => Promise<Pa
 /** What an attempt needs of the session around it. */
 export interface AttemptHost {
   readonly clock: Clock;
+  /** Whether to make a span of it. */
+  readonly tracing: boolean;
   encode(details: unknown): Payload;
   /** Answers false while there is no stream to send it on. */
   report(attempt: Attempt, report: ProgressReport): boolean;
@@ -131,12 +134,21 @@ export class Attempt {
   }
 
   /** Runs the handler to its end. Resolves with what to settle; undefined where it is settled or lost already. Never rejects. */
-  async run(): Promise<Outcome | undefined> {
+  run(): Promise<Outcome | undefined> {
     this.phase = "running";
+    return inSpan(this.#host.tracing, spanOf(this.delivery), async (span) => {
+      const outcome = await this.#run(span);
+      span.note("queuecall.outcome", outcome?.case ?? "lost");
+      return outcome;
+    });
+  }
+
+  async #run(span: TraceSpan): Promise<Outcome | undefined> {
     try {
       const payload = await this.#task?.(this.delivery.payload, this.#context());
       return this.#outcome(() => completed(payload));
     } catch (error) {
+      span.failed(error);
       return this.#outcome(() => (this.#why ? this.stopped() : failed(error)));
     } finally {
       this.#reporting?.cancel();
@@ -197,6 +209,16 @@ export class Attempt {
     }
     this.#reporting = clock.setTimer(() => this.#sendReport(), wait > 0 ? wait : PROGRESS_INTERVAL_MS, { unref: true });
   }
+}
+
+function spanOf({ queue, jobId, attempt, maxAttempts, headers, payload }: Delivery): SpanSpec {
+  const attributes = {
+    "messaging.message.body.size": payload?.data.length ?? 0,
+    "queuecall.attempt": attempt,
+    "queuecall.max_attempts": maxAttempts,
+  };
+  const about = { name: `${queue} process`, kind: "consumer", queue, jobId, attributes, parent: headers } as const;
+  return { ...about, operation: "process", operationType: "process" };
 }
 
 export function tokenText(token: Uint8Array): string {

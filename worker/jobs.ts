@@ -15,6 +15,8 @@ const REMEMBERED = 1_024;
 export interface JobsHost {
   readonly clock: Clock;
   readonly logger: Logger;
+  /** A span per attempt. */
+  readonly tracing: boolean;
   /** What runs a job. Undefined: nothing here knows this queue and method. */
   find(queue: string, method: string): Task | undefined;
   /** Tells the broker how an attempt ended; `over` follows once that is answered. */
@@ -40,6 +42,7 @@ export class Jobs {
     });
     this.#attemptHost = {
       clock: host.clock,
+      tracing: host.tracing,
       encode: (details) => ({ $typeName: "queuecall.v1.Payload", ...plainCodec().encode(details) }),
       report: (attempt, report) => host.report(attempt, report),
       timedOut: (attempt) => this.#stop(attempt, "run-timeout", "the attempt ran longer than the job's run timeout"),

@@ -1,5 +1,4 @@
 /** The seam under a stream: messages in, messages out. Here over grpc-js; tests and simulators bring their own. */
-import { createRequire } from "node:module";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type ChannelOptions, Client, credentials, Metadata } from "@grpc/grpc-js";
 import {
@@ -8,6 +7,7 @@ import {
   type WorkResponse,
   WorkResponseSchema,
 } from "../gen/queuecall/v1/worker_pb.js";
+import { version } from "../protocol/version.ts";
 
 /** How a stream ended: a gRPC status. It informs people; no decision hangs on it. */
 export interface LinkEnd {
@@ -55,7 +55,7 @@ export interface GrpcOptions {
 
 const METHOD = "/queuecall.v1.WorkerService/Work";
 /** Sent as client_info and user agent. */
-export const CLIENT_INFO = `queuecall-ts/${readVersion()}`;
+export const CLIENT_INFO = `queuecall-ts/${version()}`;
 
 const channelOptions: ChannelOptions = {
   // What a broker may send is announced in welcome; the stream has to take the welcome first.
@@ -146,13 +146,4 @@ function serialize(message: WorkRequest): Buffer {
 
 function deserialize(data: Buffer): WorkResponse {
   return fromBinary(WorkResponseSchema, data);
-}
-
-/** The package asks for itself by name, which holds in the source tree and in dist; a bundle has no package. */
-function readVersion(): string {
-  try {
-    return (createRequire(import.meta.url)("queuecall/package.json") as { version: string }).version;
-  } catch {
-    return "bundled";
-  }
 }

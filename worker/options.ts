@@ -23,6 +23,11 @@ export interface WorkerOptions {
   labels?: Record<string, string>;
   /** How long a drain lets handlers finish before it aborts them and hands their jobs back. Milliseconds. Default 30,000. */
   drainTimeout?: number;
+  /**
+   * A span per attempt, which continues the trace of the job's headers, where `@opentelemetry/api` has an SDK registered.
+   * Default true.
+   */
+  tracing?: boolean;
   /** Default: warnings and errors to the console. */
   logger?: Logger;
   /** @internal */
@@ -40,6 +45,7 @@ const known = [
   "tls",
   "labels",
   "drainTimeout",
+  "tracing",
   "logger",
   "clock",
   "dial",
@@ -55,7 +61,8 @@ export function checkOptions(options: WorkerOptions): void {
   whole("concurrency", options.concurrency, 1, MAX_WINDOW);
   whole("window", options.window, 1, MAX_WINDOW);
   whole("drainTimeout", options.drainTimeout, 0, MAX_DURATION_MS);
-  const { workerId } = options;
+  const { workerId, tracing } = options;
+  if (tracing !== undefined && typeof tracing !== "boolean") throw new TypeError("tracing: expected true or false");
   if (workerId !== undefined && !isWorkerId(workerId)) {
     throw new TypeError(`workerId: give 1–${MAX_WORKER_ID_BYTES} bytes without control characters`);
   }

@@ -35,6 +35,8 @@ export interface SessionSettings {
   concurrency: number;
   window: number;
   labels: Record<string, string>;
+  /** A span per attempt. */
+  tracing: boolean;
   drainTimeoutMs: number;
 }
 
@@ -86,6 +88,7 @@ export class Session {
     const jobs = new Jobs(settings.concurrency, {
       clock,
       logger,
+      tracing: settings.tracing,
       find: (queue, method) => parts.routes.find(queue, method),
       settle: (attempt, outcome) => this.#settlements.add(attempt, outcome),
       report: (attempt, report) => connection.say((out) => out.progress.set(attempt.token, report)) !== undefined,

@@ -21,7 +21,15 @@ export class Worker implements AsyncDisposable {
   /** @internal */
   constructor(options: WorkerOptions) {
     checkOptions(options);
-    const { concurrency = 1, window = concurrency, logger = consoleLogger, clock = systemClock, token, tls } = options;
+    const {
+      concurrency = 1,
+      window = concurrency,
+      logger = consoleLogger,
+      clock = systemClock,
+      token,
+      tls,
+      tracing = true,
+    } = options;
     this.#session = new Session(
       {
         urls: urlsOf(options),
@@ -30,6 +38,7 @@ export class Worker implements AsyncDisposable {
         concurrency,
         window,
         labels: options.labels ?? {},
+        tracing,
         drainTimeoutMs: options.drainTimeout ?? DEFAULT_DRAIN_TIMEOUT_MS,
       },
       { clock, logger, dial: options.dial ?? grpcDial({ token, tls }), routes: this.#routes },

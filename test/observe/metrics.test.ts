@@ -1,4 +1,5 @@
 /** The metrics of a broker: exact after a history that is known. */
+import { readFileSync } from "node:fs";
 import { afterEach, expect, test } from "vitest";
 import { createQueueClient } from "../../client/index.ts";
 import { systemClock } from "../../protocol/clock.ts";
@@ -109,6 +110,9 @@ test("every line can be read, and names follow the rules", async () => {
     expect(name.endsWith("_total"), name).toBe(type === "counter");
     if (type === "histogram") expect(name).toMatch(/_seconds$/);
   }
+  const table = readFileSync(new URL("../../docs/observability.md", import.meta.url), "utf8");
+  const own = [...types.keys()].filter((name) => name.startsWith("queuecall_") && !name.endsWith("_limit"));
+  for (const name of own) expect(table, `${name} in docs/observability.md`).toContain(`| \`${name}\``);
   expect([...types.keys()]).toEqual(
     expect.arrayContaining([
       "process_cpu_seconds_total",
