@@ -1,40 +1,9 @@
 #!/usr/bin/env node
 /** The `queuecall` command. */
-import { Command, CommanderError } from "commander";
+import { CommanderError } from "commander";
 import { ConfigError } from "../server/config.ts";
-import { endOf, exitCodes, exitCodesHelp } from "./exit.ts";
-import { addHealth } from "./health.ts";
-import { addJobCommands } from "./jobs.ts";
-import { addProto } from "./proto.ts";
-import { addServe } from "./serve.ts";
-import { addToken } from "./token.ts";
-import { version } from "./version.ts";
-
-const program = new Command("queuecall")
-  .description("RPC over a durable queue: a broker, and the commands to call through it.")
-  .version(version())
-  .helpCommand(false)
-  .showSuggestionAfterError()
-  .exitOverride()
-  // What is wrong is one line, said below.
-  .configureOutput({ outputError: () => {} })
-  .addHelpText(
-    "after",
-    `
-Examples
-  queuecall serve
-  queuecall call fetch --data '{"url":"https://example.com"}' --timeout 30s
-  queuecall enqueue fetch --id fetch-1 --data '{"url":"https://example.com"}'
-  queuecall watch fetch fetch-1
-
-stdout carries JSON only; what is for people goes to stderr. --url and QUEUECALL_URL say where the broker is.
-${exitCodesHelp}`,
-  );
-addServe(program);
-addJobCommands(program);
-addHealth(program);
-addToken(program);
-addProto(program);
+import { endOf, exitCodes } from "./exit.ts";
+import { createProgram } from "./program.ts";
 
 // Whoever reads our output may stop reading.
 process.stdout.on("error", (error: NodeJS.ErrnoException) =>
@@ -42,7 +11,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) =>
 );
 
 try {
-  await program.parseAsync();
+  await createProgram().parseAsync();
 } catch (error) {
   const { code, message } = ofUsage(error) ?? ofConfiguration(error) ?? endOf(error);
   if (message !== "") console.error(`queuecall: ${message}`);
