@@ -8,8 +8,8 @@ import { type Right, type Verb, verbs } from "../rpc/access.ts";
 import { AccessRefused } from "./refused.ts";
 import type { Entry } from "./token-gate.ts";
 
-/** Every call without a principal looks at every hash. */
-const MAX_HASHES = 10_000;
+/** Every call is compared with every hash; a thousand cost it less than 0.1 ms. */
+const MAX_HASHES = 1_000;
 
 /** @throws AccessRefused one line: file, line, field, what is expected */
 export function parseTokens(text: string, file: string): Entry[] {

@@ -39,6 +39,19 @@ test("JSON is YAML; an empty list lets nobody in", () => {
   expect(parseTokens("[]", "t")).toEqual([]);
 });
 
+test("at most 1,000 hashes", () => {
+  const many = (count: number) =>
+    JSON.stringify([
+      {
+        name: "a",
+        sha256: Array.from({ length: count }, (_, i) => hexOf(String(i))),
+        rights: [{ queues: ["*"], verbs: ["wait"] }],
+      },
+    ]);
+  expect(parseTokens(many(1_000), "t")).toHaveLength(1);
+  expect(() => parseTokens(many(1_001), "t")).toThrow("token file t:1: has 1001 hashes, the limit is 1000");
+});
+
 describe("one line with file, line and field", () => {
   test.each([
     ["", /^token file t:1: expected a list/],
