@@ -6,6 +6,8 @@ export default defineConfig({
     // They need Python, and the registry: npm run interop, npm run test:package.
     exclude: [...configDefaults.exclude, "test/interop/**", "test/package/**"],
     pool: "forks",
+    // Also on two cores, where it would be one: most of the time goes into waiting for processes and servers.
+    maxWorkers: 2,
     setupFiles: ["test/support/setup.ts"],
     testTimeout: 15_000,
     hookTimeout: 30_000,
