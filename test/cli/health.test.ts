@@ -6,7 +6,7 @@ const READY = /^ready grpc=(\S+)/;
 const BROKER = "queuecall.v1.BrokerService";
 const health = (...args: string[]) => complete(["cli/main.ts", "health", ...args]);
 const serve = (...args: string[]) =>
-  new Child(["cli/main.ts", "serve", "--grpc", "127.0.0.1:0", "--storage", "memory:", ...args]);
+  new Child(["cli/main.ts", "serve", "--grpc", "127.0.0.1:0", "--http", "off", "--storage", "memory:", ...args]);
 
 let broker: Child;
 let url: string;

@@ -175,8 +175,9 @@ describe("kubernetes", () => {
     ]) {
       expect(labels).toMatchObject(selector);
     }
-    const [port] = container.ports;
+    const [port, http] = container.ports;
     expect(environments["kubernetes.yaml"]!.QUEUECALL_GRPC).toBe(`0.0.0.0:${port.containerPort}`);
+    expect(environments["kubernetes.yaml"]!.QUEUECALL_HTTP).toBe(`0.0.0.0:${http.containerPort}`);
     expect(service.spec.ports[0].targetPort).toBe(port.name);
     const { readinessProbe, livenessProbe, startupProbe } = container;
     for (const probe of [readinessProbe, livenessProbe, startupProbe]) expect(probe.grpc.port).toBe(port.containerPort);

@@ -79,7 +79,7 @@ describe("in an empty project", () => {
   test("caller, worker and broker compile strictly, declarations of ours and of others included, and work", async () => {
     succeeded(await bin("tsc", ["-p", project]));
 
-    await using broker = queuecall(["serve", "--storage", "memory:", "--grpc", "127.0.0.1:0"]);
+    await using broker = queuecall(["serve", "--storage", "memory:", "--grpc", "127.0.0.1:0", "--http", "off"]);
     const env = { QUEUECALL_URL: `http://${(await broker.line(READY))[1]}` };
     const child = (file: string) => new Child([join("out", file)], { program: node, cwd: project, env });
 
@@ -99,7 +99,7 @@ describe("in an empty project", () => {
 
   test("SQLite keeps what it accepted, from one process to the next", async () => {
     for (const disposition of ["created", "joined"]) {
-      await using broker = queuecall(["serve", "--grpc", "127.0.0.1:0"]);
+      await using broker = queuecall(["serve", "--grpc", "127.0.0.1:0", "--http", "off"]);
       const env = { QUEUECALL_URL: `http://${(await broker.line(READY))[1]}` };
       const { stdout } = succeeded(await queuecall(["enqueue", "q", "--id", "a", "--data", "1"], env).ended);
       expect(JSON.parse(stdout).disposition).toBe(disposition);
