@@ -10,15 +10,13 @@ import {
   type Queue,
 } from "../client/index.ts";
 import { type EncodedPayload, isJson } from "../protocol/codec.ts";
-import { type ConnectionFlags, clientOptions, withBroker } from "./connection.ts";
-import { exitCodes } from "./exit.ts";
+import { type ConnectOptions, print, withConnection } from "./command.ts";
+import { clientOptions } from "./connection.ts";
+import { exitCodes, UsageError } from "./exit.ts";
 import { milliseconds, number, type PayloadOptions, pair, rawQueue, readPayload, toJson } from "./input.ts";
+import { cancelAll, cancellable, retryAll, retryable, type State } from "./operator.ts";
 
 type RawQueue = Queue<EncodedPayload, EncodedPayload>;
-
-interface ConnectOptions extends ConnectionFlags {
-  timeout?: number;
-}
 
 interface JobFlags extends ConnectOptions, PayloadOptions {
   id?: string;
@@ -28,6 +26,11 @@ interface JobFlags extends ConnectOptions, PayloadOptions {
   backoffMultiplier?: number;
   backoffMax?: number;
   output?: string;
+}
+
+interface SelectionFlags extends ConnectOptions {
+  queue?: string;
+  state?: State;
 }
 
 export function addJobCommands(program: Command): void {
@@ -140,40 +143,66 @@ Examples
 
 function addCancel(program: Command): void {
   const command = program
-    .command("cancel <queue> <job-id>")
-    .summary("ask for a job to be cancelled")
+    .command("cancel [queue] [job-id]")
+    .summary("ask for a job, or all of one state, to be cancelled")
     .description(
-      "Cancels a job that waits; asks the worker of one that runs to stop; leaves one that has ended. Prints the job.",
+      "Cancels a job that waits; asks the worker of one that runs to stop; leaves one that has ended. Prints the job. With --queue and --state: all jobs that match, and prints how many.",
     );
-  withConnection(command).addHelpText(
+  withSelection(withConnection(command), cancellable).addHelpText(
     "after",
     `
 Examples
-  queuecall cancel fetch fetch-1`,
+  queuecall cancel fetch fetch-1
+  queuecall cancel --queue fetch --state queued`,
   );
-  command.action((name: string, jobId: string, flags: ConnectOptions) =>
-    on(name, flags, async (queue) => print(plain(await queue.cancel(jobId, waiting(flags))))),
+  command.action((name: string | undefined, jobId: string | undefined, flags: SelectionFlags) =>
+    oneOrAll(
+      { name, jobId, flags },
+      async (queue, id) => print(plain(await queue.cancel(id, waiting(flags)))),
+      async (queue, state) => print({ queue, state, cancelled: await cancelAll(flags, queue, state) }),
+    ),
   );
 }
 
 function addRetry(program: Command): void {
   const command = program
-    .command("retry <queue> <job-id>")
-    .summary("run a failed or cancelled job again")
-    .description("Runs a failed or cancelled job again, with its stored payload and fresh attempts. Prints the job.");
-  withConnection(command).addHelpText(
+    .command("retry [queue] [job-id]")
+    .summary("run a failed or cancelled job, or all of one state, again")
+    .description(
+      "Runs a failed or cancelled job again, with its stored payload and fresh attempts. Prints the job. With --queue and --state: all jobs that match, each once, and prints how many.",
+    );
+  withSelection(withConnection(command), retryable).addHelpText(
     "after",
     `
 Examples
-  queuecall retry fetch fetch-1 && queuecall wait fetch fetch-1`,
+  queuecall retry fetch fetch-1 && queuecall wait fetch fetch-1
+  queuecall retry --queue fetch --state failed`,
   );
-  command.action((name: string, jobId: string, flags: ConnectOptions) =>
-    on(name, flags, async (queue) => print(plain(await queue.retry(jobId, waiting(flags))))),
+  command.action((name: string | undefined, jobId: string | undefined, flags: SelectionFlags) =>
+    oneOrAll(
+      { name, jobId, flags },
+      async (queue, id) => print(plain(await queue.retry(id, waiting(flags)))),
+      async (queue, state) => print({ queue, state, retried: await retryAll(flags, queue, state) }),
+    ),
   );
 }
 
-function withConnection(command: Command, timeout = "how long the command may take"): Command {
-  return withBroker(command).option("--timeout <DURATION>", `${timeout} (default: 30s)`, milliseconds);
+function withSelection(command: Command, choices: readonly State[]): Command {
+  return command
+    .option("--queue <QUEUE>", "instead of a job: all of this queue")
+    .addOption(new Option("--state <STATE>", "that are in this state").choices(choices));
+}
+
+/** Either `<queue> <job-id>` or `--queue Q --state S`. */
+async function oneOrAll(
+  { name, jobId, flags }: { name: string | undefined; jobId: string | undefined; flags: SelectionFlags },
+  one: (queue: RawQueue, jobId: string) => Promise<void>,
+  all: (queue: string, state: State) => Promise<void>,
+): Promise<void> {
+  const { queue, state } = flags;
+  if (name !== undefined && jobId !== undefined && !queue && !state) return on(name, flags, (each) => one(each, jobId));
+  if (name === undefined && queue && state) return all(queue, state);
+  throw new UsageError("give either <queue> <job-id>, or --queue and --state");
 }
 
 function withJob(command: Command): Command {
@@ -278,8 +307,4 @@ function plainOutcome(outcome: Outcome<EncodedPayload>): object {
       }),
     },
   };
-}
-
-function print(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value, undefined, process.stdout.isTTY ? 2 : 0)}\n`);
 }

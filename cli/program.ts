@@ -1,5 +1,6 @@
 /** The commands and their options, as they are typed. */
 import { Command } from "commander";
+import { addAdminCommands } from "./admin.ts";
 import { exitCodesHelp } from "./exit.ts";
 import { addHealth } from "./health.ts";
 import { addJobCommands } from "./jobs.ts";
@@ -32,6 +33,7 @@ ${exitCodesHelp}`,
     );
   addServe(program);
   addJobCommands(program);
+  addAdminCommands(program);
   addHealth(program);
   addToken(program);
   addProto(program);

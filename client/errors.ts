@@ -195,7 +195,11 @@ export function retryAfterMsOf(error: ConnectError): number | undefined {
 }
 
 /** From what a Connect client threw to one of the classes above, by the one table of reasons. */
-export function fromConnectError(thrown: unknown, about: { queue: string; jobId: string }): QueuecallError {
+export function fromConnectError(
+  thrown: unknown,
+  about: { queue: string; jobId: string } = { queue: "", jobId: "" },
+): QueuecallError {
+  if (thrown instanceof QueuecallError) return thrown;
   const error = ConnectError.from(thrown);
   const reason = reasonOf(error);
   const context = { ...about, reason, cause: error };

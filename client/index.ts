@@ -1,6 +1,8 @@
 /** `queuecall/client`: enqueue jobs and wait for them. */
 export { AdminService } from "../gen/queuecall/v1/admin_pb.js";
 export { BrokerService } from "../gen/queuecall/v1/broker_pb.js";
+/** Enums of messages that the raw clients take and answer. */
+export { JobFailure_Kind as WireFailureKind, JobState as WireJobState } from "../gen/queuecall/v1/job_pb.js";
 export { WorkerService } from "../gen/queuecall/v1/worker_pb.js";
 export { PayloadError } from "../protocol/codec.ts";
 export { contentId } from "../protocol/content-id.ts";
@@ -15,6 +17,7 @@ export { createQueueClient, type QueueClient } from "./client.ts";
 export type { Disposition, FailureKind, JobState, OnDuplicate } from "./enums.ts";
 export {
   BrokerUnavailableError,
+  fromConnectError,
   InvalidRequestError,
   JobCancelledError,
   JobExistsError,

@@ -3,7 +3,25 @@ import { describe, expect, test } from "vitest";
 import { complete } from "../support/processes.ts";
 
 const cli = (...args: string[]) => complete(["cli/main.ts", ...args], { env: { QUEUECALL_URL: "http://127.0.0.1:1" } });
-const commands = ["serve", "enqueue", "call", "wait", "watch", "get", "cancel", "retry", "health", "proto"];
+const commands = [
+  "serve",
+  "enqueue",
+  "call",
+  "wait",
+  "watch",
+  "get",
+  "cancel",
+  "retry",
+  "health",
+  "proto",
+  "info",
+  "queues",
+  "list",
+  "workers",
+  "pause",
+  "resume",
+  "purge",
+];
 
 describe("help", () => {
   test.concurrent.each(commands)("%s --help has examples", async (command) => {

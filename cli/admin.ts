@@ -1,0 +1,183 @@
+/** The commands of operators: what is there, a queue on hold, a queue cleared. JSON on stdout. */
+import { type Command, Option } from "commander";
+import { type ConnectOptions, print, withConnection } from "./command.ts";
+import { UsageError } from "./exit.ts";
+import { number } from "./input.ts";
+import { asOperator, plain, type State, states, wireState } from "./operator.ts";
+
+interface ListFlags extends ConnectOptions {
+  queue: string;
+  state: State;
+  limit?: number;
+  pageToken?: string;
+}
+
+export function addAdminCommands(program: Command): void {
+  addInfo(program);
+  addQueues(program);
+  addList(program);
+  addWorkers(program);
+  addPause(program);
+  addResume(program);
+  addPurge(program);
+}
+
+function addInfo(program: Command): void {
+  const command = program
+    .command("info")
+    .summary("what a broker is and stores in, and its limits")
+    .description("Prints what a broker is, what it stores in and what that survives, and its limits.");
+  withConnection(command).addHelpText(
+    "after",
+    `
+Examples
+  queuecall info
+  queuecall info | jq -r .storage.durability`,
+  );
+  command.action((flags: ConnectOptions) =>
+    asOperator(flags, async (admin, limit) => print(plain(await admin.getServerInfo({}, limit)))),
+  );
+}
+
+function addQueues(program: Command): void {
+  const command = program
+    .command("queues")
+    .summary("list the queues and how many jobs are in each")
+    .description("Lists the queues by name: jobs in each state, how long the first in line waits, paused or not.");
+  withConnection(command).addHelpText(
+    "after",
+    `
+Examples
+  queuecall queues
+  queuecall queues | jq -r '.[] | select(.queued > 100) | .queue'`,
+  );
+  command.action((flags: ConnectOptions) =>
+    asOperator(flags, async (admin, limit) => {
+      const queues = new Map<string, unknown>();
+      let pageToken = "";
+      do {
+        const page = await admin.listQueues({ pageToken }, limit);
+        for (const info of page.queues) queues.set(info.queue, plain(info));
+        pageToken = page.nextPageToken;
+      } while (pageToken !== "");
+      print([...queues.keys()].sort().map((name) => queues.get(name)));
+    }),
+  );
+}
+
+function addList(program: Command): void {
+  const command = program
+    .command("list")
+    .summary("list jobs of a queue, newest first")
+    .description("Lists a page of the jobs of a queue in one state, newest first: {jobs, nextPageToken}.")
+    .requiredOption("--queue <QUEUE>", "the queue")
+    .addOption(new Option("--state <STATE>", "where the jobs are in their life").choices(states).makeOptionMandatory())
+    .option("--limit <N>", "jobs at most, 1 … 1000 (default: 50)", number)
+    .option("--page-token <TOKEN>", "nextPageToken of the page before; empty at the end");
+  withConnection(command).addHelpText(
+    "after",
+    `
+Examples
+  queuecall list --queue fetch --state failed
+  queuecall list --queue fetch --state failed --limit 1000 | jq -r '.jobs[].jobId'
+  queuecall list --queue fetch --state failed --page-token "$next"`,
+  );
+  command.action(({ queue, state, limit: pageSize = 0, pageToken = "", ...flags }: ListFlags) =>
+    asOperator(flags, async (admin, limit) => {
+      const page = await admin.listJobs({ queue, state: wireState(state), pageSize, pageToken }, limit);
+      print(plain(page));
+    }),
+  );
+}
+
+function addWorkers(program: Command): void {
+  const command = program
+    .command("workers")
+    .summary("list the workers of a broker")
+    .description("Lists worker streams. Each broker knows its own: name all of them in --url to see all.");
+  withConnection(command).addHelpText(
+    "after",
+    `
+Examples
+  queuecall workers
+  queuecall workers --url http://a:7455,http://b:7455 | jq -r '.[] | "\\(.workerId) \\(.outstanding)/\\(.window)"'`,
+  );
+  command.action(async (flags: ConnectOptions) => {
+    const asked = flags.url.split(",").map((url) =>
+      asOperator({ ...flags, url }, async (admin, limit) => {
+        const { brokerId, workers } = await admin.listWorkers({}, limit);
+        return workers.map((worker) => ({ brokerId, ...(plain(worker) as object) }));
+      }),
+    );
+    print((await Promise.all(asked)).flat());
+  });
+}
+
+function addPause(program: Command): void {
+  const command = program
+    .command("pause <queue>")
+    .summary("hand out no jobs of a queue")
+    .description(
+      "Holds a queue on every broker: it accepts jobs and hands out none until it is resumed, also after restarts. What runs goes on.",
+    );
+  withConnection(command).addHelpText(
+    "after",
+    `
+Examples
+  queuecall pause fetch`,
+  );
+  command.action((queue: string, flags: ConnectOptions) =>
+    asOperator(flags, async (admin, limit) => {
+      await admin.pauseQueue({ queue }, limit);
+      print({ queue, paused: true });
+    }),
+  );
+}
+
+function addResume(program: Command): void {
+  const command = program
+    .command("resume <queue>")
+    .summary("hand out jobs of a paused queue again")
+    .description("Hands out the jobs of a paused queue again, on every broker.");
+  withConnection(command).addHelpText(
+    "after",
+    `
+Examples
+  queuecall resume fetch`,
+  );
+  command.action((queue: string, flags: ConnectOptions) =>
+    asOperator(flags, async (admin, limit) => {
+      await admin.resumeQueue({ queue }, limit);
+      print({ queue, paused: false });
+    }),
+  );
+}
+
+function addPurge(program: Command): void {
+  const command = program
+    .command("purge <queue>")
+    .summary("cancel all jobs of a queue that wait")
+    .description(
+      "Cancels all queued and scheduled jobs of a queue; running ones go on. Who waits for them is told. `retry --state cancelled` brings them back while they are kept.",
+    )
+    .option("--yes", "do it");
+  withConnection(command).addHelpText(
+    "after",
+    `
+Examples
+  queuecall purge fetch --yes
+  queuecall pause fetch && queuecall purge fetch --yes`,
+  );
+  command.action((queue: string, { yes, ...flags }: ConnectOptions & { yes?: true }) => {
+    if (!yes) throw new UsageError(`purge cancels every job of ${queue} that waits: repeat it with --yes`);
+    return asOperator(flags, async (admin, limit) => {
+      let cancelled = 0;
+      for (let more = true; more; ) {
+        const step = await admin.purgeQueue({ queue }, limit);
+        cancelled += step.cancelled;
+        more = step.more;
+      }
+      print({ queue, cancelled });
+    });
+  });
+}
