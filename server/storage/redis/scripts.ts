@@ -38,11 +38,37 @@ export function script(name: ScriptName): Script {
   return made;
 }
 
-/** The shebang must stay the first line; line numbers of errors count from it. */
+/**
+ * A verb, and in front of it those parts of the library that it uses: each part is made anew on every call, and what is
+ * not used would cost more than what is. The shebang must stay the first line.
+ */
 function assemble(verb: string): string {
   const [shebang = "", ...body] = verb.split("\n");
   const uses = /^-- uses: (.+)$/m.exec(verb)?.[1]?.split(", ") ?? [];
-  return [shebang, source("prelude"), ...uses.map(source), ...body].join("\n");
+  const parts = ["prelude", ...uses].flatMap((name) => partsOf(source(name)));
+  let text = body.join("\n");
+  // Lua names what it uses before it uses it, so backwards finds all.
+  for (const part of parts.reverse()) {
+    if (part.names.length === 0 || part.names.some((name) => new RegExp(`\\b${name}\\b`).test(text))) {
+      text = `${part.text}\n${text}`;
+    }
+  }
+  return `${shebang}\n${text}`;
+}
+
+interface Part {
+  /** What it declares; nothing: a statement, always there. */
+  names: string[];
+  text: string;
+}
+
+/** The library is a list of local functions and local values, each from a line that starts with "local" to the next. */
+function partsOf(library: string): Part[] {
+  const code = library.replaceAll(/^\s*--.*\n/gm, "");
+  return code.split(/^(?=local )/m).map((text) => {
+    const [, names = ""] = /^local (?:function )?([\w, ]+)/.exec(text) ?? [];
+    return { names: names.trim().split(/, */).filter(Boolean), text: text.trimEnd() };
+  });
 }
 
 function source(name: string): string {

@@ -12,15 +12,17 @@ local owner = ME .. '.' .. lane
 local last_claim, KEEP_CLAIM_MS = QUEUE .. 'c:' .. owner, 60000
 
 local function answer(job)
+  local id = kept[job].id
   return {
-    job.id, job.attempt, job.maxAttempts, job.fence, job.leaseToken,
+    id, job.attempt, job.maxAttempts, job.fence, job.leaseToken,
     job.runUntil > 0 and math.max(1, job.runUntil - NOW) or 0,
     job.createTime, job.version, job.cancelRequested, job.envelope,
-    call('GET', payload_key(job.id)) or '', others(job.watchers),
+    call('GET', PAYLOAD .. id) or '', others(job.watchers),
   }
 end
 
-local work, held = gather(ARGV[10]), paused()
+local work = gather(ARGV[10])
+local held = work.paused
 local before = {}
 for line in string.gmatch(call('GET', last_claim) or '-1', '[^\n]+') do before[#before + 1] = line end
 local repeated, outdated = tonumber(before[1]) == claim_id, tonumber(before[1]) > claim_id
@@ -50,11 +52,12 @@ end
 table.sort(best, function(a, b) return kept[a].score < kept[b].score end)
 for i = 1, held and 0 or math.min(max, #best) do
   local job = best[i]
-  bytes = bytes + call('STRLEN', payload_key(job.id)) - job.envelope
+  -- The first is always taken, so one alone need not be measured.
+  if max > 1 then bytes = bytes + call('STRLEN', PAYLOAD .. kept[job].id) - job.envelope end
   if i > 1 and bytes > max_bytes then break end
   claim(job, ARGV[10 + i], lease, owner, worker)
   save(job)
-  jobs[i], ids[i + 1] = answer(job), job.id
+  jobs[i], ids[i + 1] = answer(job), kept[job].id
 end
 if #jobs > 0 then call('SET', last_claim, table.concat(ids, '\n'), 'PX', KEEP_CLAIM_MS) end
 -- What came into line and is left there is for other brokers to have.

@@ -22,8 +22,8 @@ local function create(previous)
     job.waiters, job.watchers = previous.waiters, previous.watchers
   end
   local told = previous and tell(job, true) or ''
-  if load(id) then drop_traces(job) end
-  call('SET', payload_key(id), ARGV[18])
+  if load(id) then drop_traces(id) end
+  call('SET', PAYLOAD .. id, ARGV[18])
   listen(job, list)
   save(job)
   return { 'created', short(job), 0, told, wake(job, hungry_here), seq == 1 and 1 or 0 }

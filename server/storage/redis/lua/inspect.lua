@@ -7,8 +7,8 @@ local answers = {}
 for i = 3, #ARGV do
   local id = ARGV[i]
   answers[i - 2] = {
-    call('HGETALL', record_key(id)), call('GET', payload_key(id)), call('GET', outcome_key(id)),
-    call('GET', progress_key(id)), call('LRANGE', history_key(id), 0, -1),
+    call('HGETALL', RECORD .. id), call('GET', PAYLOAD .. id), call('GET', OUTCOME .. id),
+    call('GET', PROGRESS .. id), call('LRANGE', HISTORY .. id, 0, -1),
   }
 end
 return answers

@@ -19,8 +19,8 @@ local MAX_PER_KIND = 100
 local MAX_LISTENERS = 16
 local MAX_ATTEMPTS_KEPT = 10
 
--- What the record says where a field is absent: only what is not ordinary is stored, so that the hash stays small.
--- Fields are those of JobRecord. Tokens, ids of requests and digests are bytes, lists are text.
+-- What the record says where a field is absent: only what is not ordinary is stored, so that the hash stays small. Fields
+-- are those of JobRecord; tokens, ids of requests and digests are bytes, lists are text.
 local ABSENT = {
   state = '', version = 0, attempt = 0, maxAttempts = 3, crashes = 0, priority = 0, seq = 0,
   createTime = 0, startTime = 0, endTime = 0, expireTime = 0, dueTime = 0,
@@ -29,18 +29,16 @@ local ABSENT = {
   cancelRequested = 0, requestId = '', joinedBy = '', digest = '', failureKind = '',
   waiters = '', watchers = '', envelope = 0, -- bytes of it
 }
-local JOB = { __index = ABSENT }
 local TERMINAL = { succeeded = true, failed = true, cancelled = true }
 
 local function int(number)
   return string.format('%.0f', number)
 end
 
-local function record_key(id) return QUEUE .. 'j:' .. id end
-local function payload_key(id) return QUEUE .. 'p:' .. id end -- envelope, then payload
-local function outcome_key(id) return QUEUE .. 'o:' .. id end -- result, or failure detail
-local function progress_key(id) return QUEUE .. 'g:' .. id end
-local function history_key(id) return QUEUE .. 'h:' .. id end
+-- Keys of a job, but for its id.
+local RECORD, PROGRESS, HISTORY = QUEUE .. 'j:', QUEUE .. 'g:', QUEUE .. 'h:'
+local PAYLOAD = QUEUE .. 'p:' -- envelope, then payload
+local OUTCOME = QUEUE .. 'o:' -- result, or failure detail
 
 -- The one index that a job of this state is in, and its score there.
 local function place(job)
@@ -63,19 +61,30 @@ local function start_by(job)
   return 0
 end
 
--- What is kept of each job beside its record: the record as it is stored, its index, its score there, its start_by.
+-- What is known of each job beside its record: its id, the record as it is stored, its index, its score there, its start_by;
+-- whether all of it is there, and whether it has parts that few have.
 local kept, loaded = {}, {}
 
+-- A job is its changes, over the record as it is stored, over ABSENT: what to save is then what is in it.
+local STORED = { __index = ABSENT }
+local function over(stored)
+  return setmetatable({}, { __index = stored })
+end
+
 local function decode(id, flat)
-  local job, stored = setmetatable({ id = id }, JOB), {}
+  local stored = setmetatable({}, STORED)
   for i = 1, #flat, 2 do
     local name, value = flat[i], flat[i + 1]
     if type(ABSENT[name]) == 'number' then value = tonumber(value) end
-    job[name], stored[name] = value, value
+    stored[name] = value
   end
+  local job = over(stored)
   local index, score = place(job)
-  kept[job] = { stored = stored, index = index, score = score, start_by = start_by(job) }
-  kept[job].ended, kept[job].end_time = ended(job)
+  local list, end_time = ended(job)
+  kept[job] = {
+    id = id, stored = stored, index = index, score = score, start_by = start_by(job), ended = list, end_time = end_time,
+    whole = true, extras = false,
+  }
   return job
 end
 
@@ -84,14 +93,14 @@ end
 local function load(id)
   local job = loaded[id]
   if job ~= nil then return job end
-  local flat = call('HGETALL', record_key(id))
+  local flat = call('HGETALL', RECORD .. id)
   job = #flat > 0 and decode(id, flat)
   if job then
-    local parts = call('EXISTS', payload_key(id), outcome_key(id), progress_key(id), history_key(id))
+    local parts = call('EXISTS', PAYLOAD .. id, OUTCOME .. id, PROGRESS .. id, HISTORY .. id)
     -- A payload is never empty: it carries its types. A part that is missing was evicted, or deleted by hand.
     local whole = parts > 0
     if TERMINAL[job.state] then
-      whole = call('EXISTS', job.state == 'succeeded' and outcome_key(id) or payload_key(id)) == 1
+      whole = call('EXISTS', (job.state == 'succeeded' and OUTCOME or PAYLOAD) .. id) == 1
     end
     kept[job].whole, kept[job].extras = whole, parts > 1
   end
@@ -113,81 +122,87 @@ end
 
 -- A job that takes the place of `previous` (or of nothing), and inherits nothing.
 local function fresh(id, previous)
-  local job = setmetatable({ id = id }, JOB)
-  kept[job] = previous and kept[previous] or { stored = {}, start_by = 0 }
-  for name in pairs(kept[job].stored) do job[name] = ABSENT[name] end
+  local was = previous and kept[previous] or { id = id, stored = setmetatable({}, STORED), start_by = 0 }
+  local job = over(was.stored)
+  for name in pairs(was.stored) do job[name] = ABSENT[name] end
+  kept[job] = was
   return job
 end
 
-local function save_record(job, stored)
-  local set, sets, del, dels = {}, 0, {}, 0
+local function save_record(id, job, stored)
+  -- Of the size that most need: a table that grows costs more than all else here.
+  local set, sets = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }, 0
+  local del, dels = { 0, 0, 0, 0, 0, 0, 0, 0 }, 0
   for name, value in pairs(job) do
-    if value ~= stored[name] and name ~= 'id' then
-      if value ~= ABSENT[name] then
-        set[sets + 1], set[sets + 2], sets = name, value, sets + 2
-        stored[name] = value
-      elseif stored[name] then
-        del[dels + 1], dels = name, dels + 1
-        stored[name] = nil
+    if value ~= stored[name] then
+      if value == ABSENT[name] then
+        dels = dels + 1
+        del[dels], stored[name] = name, nil
+      else
+        set[sets + 1], set[sets + 2] = name, value
+        sets, stored[name] = sets + 2, value
       end
     end
   end
-  if sets > 0 then call('HSET', record_key(job.id), unpack(set)) end
-  if dels > 0 then call('HDEL', record_key(job.id), unpack(del)) end
+  if sets > 0 then call('HSET', RECORD .. id, unpack(set, 1, sets)) end
+  if dels > 0 then call('HDEL', RECORD .. id, unpack(del, 1, dels)) end
 end
 
 -- A finished job and its parts end by themselves, in case nobody collects them. A job that lives again does not.
 local function save_lifetime(job, was, index, score)
+  local id = was.id
   if index == FINISHED and (was.index ~= index or was.score ~= score) then
     local left = score - NOW + COLLECT_AFTER
-    call('PEXPIRE', record_key(job.id), left)
-    call('PEXPIRE', outcome_key(job.id), left)
-    if job.state ~= 'succeeded' or job.envelope > 0 then call('PEXPIRE', payload_key(job.id), left) end
+    call('PEXPIRE', RECORD .. id, left)
+    call('PEXPIRE', OUTCOME .. id, left)
+    if job.state ~= 'succeeded' or job.envelope > 0 then call('PEXPIRE', PAYLOAD .. id, left) end
     if was.extras then
-      call('PEXPIRE', progress_key(job.id), left)
-      call('PEXPIRE', history_key(job.id), left)
+      call('PEXPIRE', PROGRESS .. id, left)
+      call('PEXPIRE', HISTORY .. id, left)
     end
   elseif index ~= FINISHED and was.index == FINISHED then
-    call('PERSIST', record_key(job.id))
-    call('PERSIST', payload_key(job.id))
+    call('PERSIST', RECORD .. id)
+    call('PERSIST', PAYLOAD .. id)
   end
 end
 
 -- Stores the record, and all that follows from it: its index, its time to live. Blobs must be there already.
 local function save(job)
   local was = kept[job]
-  save_record(job, was.stored)
+  local id = was.id
+  save_record(id, job, was.stored)
   local index, score = place(job)
   save_lifetime(job, was, index, score)
-  if was.index and was.index ~= index then call('ZREM', was.index, job.id) end
-  if was.index ~= index or was.score ~= score then call('ZADD', index, score, job.id) end
+  if was.index and was.index ~= index then call('ZREM', was.index, id) end
+  if was.index ~= index or was.score ~= score then call('ZADD', index, score, id) end
   local deadline = start_by(job)
-  if deadline == 0 and was.start_by ~= 0 then call('ZREM', START_BY, job.id) end
-  if deadline ~= 0 and deadline ~= was.start_by then call('ZADD', START_BY, deadline, job.id) end
+  if deadline == 0 and was.start_by ~= 0 then call('ZREM', START_BY, id) end
+  if deadline ~= 0 and deadline ~= was.start_by then call('ZADD', START_BY, deadline, id) end
   local list, end_time = ended(job)
-  if was.ended and was.ended ~= list then call('ZREM', was.ended, job.id) end
-  if list and (was.ended ~= list or was.end_time ~= end_time) then call('ZADD', list, end_time, job.id) end
+  if was.ended and was.ended ~= list then call('ZREM', was.ended, id) end
+  if list and (was.ended ~= list or was.end_time ~= end_time) then call('ZADD', list, end_time, id) end
   was.index, was.score, was.start_by, was.ended, was.end_time = index, score, deadline, list, end_time
 end
 
 -- A try that failed: number, time, length of the worker's name, the name, the message.
 local function log_attempt(job, message)
+  local id = kept[job].id
   local entry = table.concat({ int(job.attempt), int(NOW), #job.workerId, job.workerId .. message }, ',')
-  call('RPUSH', history_key(job.id), entry)
-  call('LTRIM', history_key(job.id), -MAX_ATTEMPTS_KEPT, -1)
+  call('RPUSH', HISTORY .. id, entry)
+  call('LTRIM', HISTORY .. id, -MAX_ATTEMPTS_KEPT, -1)
   kept[job].extras = true
 end
 
 -- Everything of a job, and whatever index still names it.
 local function forget(id)
-  call('DEL', record_key(id), payload_key(id), outcome_key(id), progress_key(id), history_key(id))
+  call('DEL', RECORD .. id, PAYLOAD .. id, OUTCOME .. id, PROGRESS .. id, HISTORY .. id)
   for _, index in ipairs({ SCHEDULED, QUEUED, RUNNING, FINISHED, START_BY }) do call('ZREM', index, id) end
   for state in pairs(TERMINAL) do call('ZREM', ended_index(state), id) end
 end
 
 -- What the previous run left behind.
-local function drop_traces(job)
-  call('DEL', outcome_key(job.id), progress_key(job.id), history_key(job.id))
+local function drop_traces(id)
+  call('DEL', OUTCOME .. id, PROGRESS .. id, HISTORY .. id)
 end
 
 -- Adds this broker to a bounded list, newest last.
@@ -237,12 +252,13 @@ end
 -- JobStatus: id, state, version, attempt, cancelRequested, blob of the outcome; of a failure also record and history.
 -- `without`: the caller brought the result, and need not be sent it.
 local function short(job, without)
-  local status = { job.id, job.state, job.version, job.attempt, job.cancelRequested }
+  local id = kept[job].id
+  local status = { id, job.state, job.version, job.attempt, job.cancelRequested }
   if not TERMINAL[job.state] or without then return status end
-  status[6] = call('GET', outcome_key(job.id))
+  status[6] = call('GET', OUTCOME .. id)
   if job.state ~= 'succeeded' then
-    status[7] = call('HGETALL', record_key(job.id))
-    status[8] = call('LRANGE', history_key(job.id), 0, -1)
+    status[7] = call('HGETALL', RECORD .. id)
+    status[8] = call('LRANGE', HISTORY .. id, 0, -1)
   end
   return status
 end
@@ -256,6 +272,7 @@ end
 
 -- Job: status, record, envelope, report of progress.
 local function whole_of(job)
-  local envelope = job.envelope > 0 and call('GETRANGE', payload_key(job.id), 0, job.envelope - 1) or ''
-  return { short(job), call('HGETALL', record_key(job.id)), envelope, call('GET', progress_key(job.id)) }
+  local id = kept[job].id
+  local envelope = job.envelope > 0 and call('GETRANGE', PAYLOAD .. id, 0, job.envelope - 1) or ''
+  return { short(job), call('HGETALL', RECORD .. id), envelope, call('GET', PROGRESS .. id) }
 end

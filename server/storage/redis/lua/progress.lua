@@ -5,7 +5,7 @@
 -- Cost: O(1)
 local job = leased(ARGV[3], ARGV[4])
 if not job then return false end
-call('SET', progress_key(job.id), ARGV[5])
+call('SET', PROGRESS .. ARGV[3], ARGV[5])
 job.version = job.version + 1
 save(job)
 return { short(job), tell(job) }

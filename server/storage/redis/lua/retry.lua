@@ -9,7 +9,7 @@ if not job then return false end
 if ARGV[5] ~= '' and job.state ~= ARGV[5] then return { 'other_state' } end
 if job.state == 'succeeded' then return { 'succeeded' } end
 if not TERMINAL[job.state] then return { 'ok', changed(job, '', '') } end
-drop_traces(job)
+drop_traces(ARGV[4])
 retry(job, call('HINCRBY', META, 'n', 1))
 save(job)
 return { 'ok', changed(job, tell(job, true), wake(job, ARGV[3])) }

@@ -18,11 +18,11 @@ end
 -- The result takes the payload's place; what people read of the job stays.
 local function keep_result()
   if job.envelope > 0 then
-    call('SET', payload_key(id), call('GETRANGE', payload_key(id), 0, job.envelope - 1))
+    call('SET', PAYLOAD .. id, call('GETRANGE', PAYLOAD .. id, 0, job.envelope - 1))
   else
-    call('DEL', payload_key(id))
+    call('DEL', PAYLOAD .. id)
   end
-  call('SET', outcome_key(id), blob)
+  call('SET', OUTCOME .. id, blob)
   complete(job)
 end
 
@@ -38,6 +38,6 @@ elseif kind == 'cancelled' then
 else
   undelivered(job, tonumber(ARGV[13]))
 end
-if detailed then call('SET', outcome_key(id), blob) end
+if detailed then call('SET', OUTCOME .. id, blob) end
 save(job)
 return { 'settled', changed(job, tell(job), wake(job, hungry_here), kind == 'completed') }

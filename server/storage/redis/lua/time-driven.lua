@@ -2,9 +2,8 @@
 
 -- Leases of the queue are not reaped before grace_until. A row of graces that follow each other without a
 -- chance to reap between lasts at most twice what its first one asked for.
-local function may_reap(grace)
-  local kept = call('HMGET', META, 'g', 'G')
-  local till, limit = tonumber(kept[1] or 0), tonumber(kept[2] or 0)
+local function may_reap(grace, g, G)
+  local till, limit = tonumber(g or 0), tonumber(G or 0)
   if grace ~= '' then
     if limit == 0 then limit = NOW + 2 * tonumber(grace) end
     till = math.max(till, math.min(NOW + tonumber(grace), limit))
@@ -17,17 +16,20 @@ local function keep_grace(over, till, limit, grace)
   if not over and grace ~= '' then call('HSET', META, 'g', till, 'G', limit) end
 end
 
+local NOW_TEXT = int(NOW)
+
 -- Ids whose time in that index has come. Loads them.
 local function due(index)
-  local ids = call('ZRANGEBYSCORE', index, '-inf', NOW, 'LIMIT', 0, MAX_PER_KIND)
+  local ids = call('ZRANGEBYSCORE', index, '-inf', NOW_TEXT, 'LIMIT', 0, MAX_PER_KIND)
   for _, id in ipairs(ids) do load(id) end
   return ids
 end
 
 -- What is due, all of it read before the first write.
 local function gather(grace)
-  local work = { grace = grace }
-  work.reap, work.till, work.limit = may_reap(grace)
+  local meta = call('HMGET', META, 'g', 'G', 'p')
+  local work = { grace = grace, paused = meta[3] ~= false }
+  work.reap, work.till, work.limit = may_reap(grace, meta[1], meta[2])
   work.leases = work.reap and due(RUNNING) or {}
   work.starts, work.scheduled, work.finished = due(START_BY), due(SCHEDULED), due(FINISHED)
   return work
