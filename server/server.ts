@@ -140,7 +140,8 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
     grpcAddress = await listen(server, options.grpc ?? "127.0.0.1:7455", credentials);
     if (metrics) {
       // Connect and gRPC-Web handlers, and the dashboard, are to come here as `mount`.
-      httpPort = await openHttp(http, { unready: () => unready(storage, draining), metrics, onBug });
+      const { tls, gate } = access;
+      httpPort = await openHttp(http, { unready: () => unready(storage, draining), metrics, tls, gate, onBug });
     }
   } catch (error) {
     stopWatching();
@@ -178,6 +179,7 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
       return broker.load;
     },
     depths: () => broker.depths(),
+    oldestWaitMs: async (queue) => (await storage.count(queue)).oldestWaitMs,
   });
 
   let closing: Promise<void> | undefined;

@@ -5,10 +5,14 @@
  *
  *   GET /healthz   200 while the process is fine
  *   GET /readyz    200 while calls are accepted, else 503 and why, in one line
- *   GET /metrics   Prometheus text, where there are metrics
+ *   GET /metrics   Prometheus text; with tokens on, for those who may `admin` all queues
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import type { TLSSocket, TlsOptions } from "node:tls";
+import { CallError } from "../../protocol/errors.ts";
+import { EVERY_QUEUE, type Gate, namesIn } from "../rpc/access.ts";
 
 /** Connections at one time: scrapers, probes and people, not callers by the thousand. */
 const MAX_CONNECTIONS = 1_000;
@@ -22,10 +26,21 @@ export interface Exposition {
 /** Handlers of other paths. Answers false where the path is none of theirs; nothing may be written then. */
 export type Mount = (request: IncomingMessage, response: ServerResponse) => boolean;
 
+/** Certificate and key, and those that follow them. */
+export interface Certificates {
+  readonly options: TlsOptions;
+  /** @returns stops it */
+  onChange(fn: (options: TlsOptions) => void): () => void;
+}
+
 export interface HttpServerOptions {
   /** Why calls are not accepted now, in one line; undefined while they are. */
   unready(): string | undefined;
   metrics: Exposition;
+  /** HTTPS with these certificates, read again when they change. */
+  tls?: Certificates | undefined;
+  /** Who may see the metrics. Without it, whoever connects. */
+  gate?: Gate | undefined;
   mount?: Mount;
   /** Told of what should not happen: a bug. */
   onBug(error: unknown, path: string): void;
@@ -43,7 +58,10 @@ export interface HttpPort {
  * @throws the error of `listen`, e.g. EADDRINUSE
  */
 export async function listenHttp(address: string, options: HttpServerOptions): Promise<HttpPort> {
-  const server = createServer((request, response) => void answer(request, response, options));
+  const handle = (request: IncomingMessage, response: ServerResponse) => void answer(request, response, options);
+  const { tls } = options;
+  const server = tls ? createTlsServer(tls.options, handle) : createServer(handle);
+  const stopReloading = tls?.onChange((renewed) => (server as TlsServer).setSecureContext(renewed));
   server.maxConnections = MAX_CONNECTIONS;
   const { host, port } = hostAndPort(address);
   await listening(server, port, host);
@@ -52,6 +70,7 @@ export async function listenHttp(address: string, options: HttpServerOptions): P
     address: `${address.slice(0, address.lastIndexOf(":"))}:${taken}`,
     close: () =>
       new Promise((resolve) => {
+        stopReloading?.();
         server.close(() => resolve());
         server.closeAllConnections();
       }),
@@ -61,7 +80,8 @@ export async function listenHttp(address: string, options: HttpServerOptions): P
 async function answer(request: IncomingMessage, response: ServerResponse, options: HttpServerOptions): Promise<void> {
   const path = (request.url ?? "/").split("?", 1)[0] as string;
   try {
-    const own = request.method === "GET" || request.method === "HEAD" ? await ownPage(path, options) : undefined;
+    const own =
+      request.method === "GET" || request.method === "HEAD" ? await ownPage(path, request, options) : undefined;
     if (own) return send(response, own);
     if (!options.mount?.(request, response)) send(response, { status: 404, body: "not found\n" });
   } catch (error) {
@@ -77,7 +97,11 @@ interface Page {
   contentType?: string;
 }
 
-async function ownPage(path: string, { unready, metrics }: HttpServerOptions): Promise<Page | undefined> {
+async function ownPage(
+  path: string,
+  request: IncomingMessage,
+  { unready, metrics, gate }: HttpServerOptions,
+): Promise<Page | undefined> {
   switch (path) {
     case "/healthz":
       return { status: 200, body: "ok\n" };
@@ -86,9 +110,29 @@ async function ownPage(path: string, { unready, metrics }: HttpServerOptions): P
       return reason === undefined ? { status: 200, body: "ready\n" } : { status: 503, body: `${reason}\n` };
     }
     case "/metrics":
-      return { status: 200, body: await metrics.text(), contentType: metrics.contentType };
+      return (
+        (gate && refusal(gate, request)) ?? {
+          status: 200,
+          body: await metrics.text(),
+          contentType: metrics.contentType,
+        }
+      );
     default:
       return undefined;
+  }
+}
+
+/** Metrics name every queue: only for those who may look over all of them. Health is for everybody, as on the gRPC port. */
+function refusal(gate: Gate, { headers, socket }: IncomingMessage): Page | undefined {
+  const certificateNames = () => namesIn((socket as TLSSocket).getPeerCertificate?.()?.subjectaltname);
+  try {
+    const visit = gate.enter({ authorization: headers.authorization, certificateNames }, () => {});
+    visit.leave();
+    visit.check("admin", EVERY_QUEUE);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof CallError)) throw error;
+    return { status: error.reason === "UNAUTHENTICATED" ? 401 : 403, body: `${error.message}\n` };
   }
 }
 
@@ -102,7 +146,7 @@ function send(response: ServerResponse, { status, body, contentType = "text/plai
   response.writeHead(status, headers).end(body);
 }
 
-function listening(server: Server, port: number, host: string): Promise<void> {
+function listening(server: Server | TlsServer, port: number, host: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject).listen(port, host, () => {
       server.off("error", reject);

@@ -27,6 +27,8 @@ export interface Gauged {
   readonly sessions: number;
   readonly load: { window: number; outstanding: number };
   depths(): Iterable<[queue: string, queued: number]>;
+  /** Age of the job that is first in line, if one is; asks the storage. Milliseconds. */
+  oldestWaitMs(queue: string): Promise<number | undefined>;
 }
 
 /** Seconds: from what memory takes to what an operator worries about. */
@@ -204,6 +206,24 @@ function addGauges(registry: Registry): (gauged: Gauged) => void {
   // Queues that share a label add up.
   const depths = new PerQueue((queue) => depth.labels({ queue }));
 
+  const oldest = new Gauge({
+    name: "queuecall_queue_oldest_seconds",
+    help: "Age of the job that is first in line",
+    labelNames: ["queue"],
+    registers: [registry],
+    async collect() {
+      oldest.reset();
+      const ages = new Map<ReturnType<typeof oldests.of>, number>();
+      for (const [queue, age] of await oldestOf(gauged)) {
+        const series = oldests.of(queue);
+        // Of queues that share a label, the oldest of all.
+        ages.set(series, Math.max(ages.get(series) ?? 0, age / 1_000));
+      }
+      for (const [series, age] of ages) series.set(age);
+    },
+  });
+  const oldests = new PerQueue((queue) => oldest.labels({ queue }));
+
   const info = new Gauge({
     name: "queuecall_info",
     help: "1; what this broker is and stores in",
@@ -219,4 +239,25 @@ function addGauges(registry: Registry): (gauged: Gauged) => void {
   return (from) => {
     gauged = from;
   };
+}
+
+/** A scrape asks the storage about this many queues at most, those in which jobs were last seen in line. */
+const MAX_AGES = 1_000;
+/** At one time. */
+const AGES_AT_ONCE = 50;
+
+async function oldestOf(gauged: Gauged | undefined): Promise<[queue: string, ms: number][]> {
+  if (!gauged?.storageReady) return [];
+  const waiting = [...gauged.depths()].filter(([, queued]) => queued > 0).slice(0, MAX_AGES);
+  const ages: [string, number][] = [];
+  for (let i = 0; i < waiting.length; i += AGES_AT_ONCE) {
+    await Promise.all(
+      waiting.slice(i, i + AGES_AT_ONCE).map(async ([queue]) => {
+        // A storage that goes away meanwhile costs this figure, not the scrape.
+        const age = await gauged.oldestWaitMs(queue).catch(() => undefined);
+        if (age !== undefined) ages.push([queue, age]);
+      }),
+    );
+  }
+  return ages;
 }

@@ -85,3 +85,8 @@ export function denied({ name }: Principal, verb: Verb, queue: string): CallErro
     metadata: { verb, queue, principal: name },
   });
 }
+
+/** "DNS:a.internal, URI:spiffe://b" as a list. Node puts a name with special characters in quotes, which are kept: it equals no name without. */
+export function namesIn(subjectAltName = ""): string[] {
+  return subjectAltName.match(/[A-Z][\w ]*:("(\\.|[^"\\])*"|[^,"]*)(?=, |$)/gi) ?? [];
+}

@@ -4,8 +4,7 @@ import { syncBuiltinESMExports } from "node:module";
 import { describe, expect, test, vi } from "vitest";
 import { ManualClock, turns } from "../../protocol/manual-clock.ts";
 import { digestOf, type Entry, TokenGate } from "../../server/access/token-gate.ts";
-import { EVERY_QUEUE, permits, verbs } from "../../server/rpc/access.ts";
-import { namesIn } from "../../server/rpc/grpc/door.ts";
+import { EVERY_QUEUE, namesIn, permits, verbs } from "../../server/rpc/access.ts";
 import { newToken } from "./rig.ts";
 
 const NOW = 1_800_000_000_000;

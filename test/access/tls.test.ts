@@ -1,7 +1,8 @@
 /** TLS and client certificates, through the libraries and the command. */
 import { copyFileSync, writeFileSync } from "node:fs";
+import { get as httpsGet } from "node:https";
 import { connect } from "node:tls";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { createQueueClient } from "../../client/index.ts";
 import { AccessRefused, createBroker } from "../../server/index.ts";
 import { createWorker } from "../../worker/index.ts";
@@ -25,8 +26,21 @@ describe.skipIf(!hasOpenssl)("tls", () => {
   });
   afterAll(() => folder[Symbol.dispose]());
 
-  const start = (options = {}) =>
-    createBroker({ storage: "memory:", grpc: "127.0.0.1:0", tls: { ...broker, ...options } });
+  const start = (options = {}, more = {}) =>
+    createBroker({ storage: "memory:", grpc: "127.0.0.1:0", tls: { ...broker, ...options }, ...more });
+
+  /** What a broker's HTTP port answers; the broker is closed at the end of the test. */
+  async function page(server: Awaited<ReturnType<typeof start>>) {
+    onTestFinished(() => server.close());
+    const get = (url: string, options: object) =>
+      new Promise<{ status: number | undefined; body: string }>((resolve, reject) => {
+        const request = httpsGet(url, { ...options, agent: false }, async (response) => {
+          resolve({ status: response.statusCode, body: (await response.toArray()).join("") });
+        });
+        request.on("error", reject);
+      });
+    return { url: `https://${server.httpAddress}`, get };
+  }
 
   /** One call through a client and a worker of these options. */
   async function round(address: string, tls: Record<string, unknown>): Promise<unknown> {
@@ -50,6 +64,16 @@ describe.skipIf(!hasOpenssl)("tls", () => {
     expect(await round(server.grpcAddress, { ca })).toBe(2);
     expect(await round(server.grpcAddress.replace("127.0.0.1", "localhost"), { ca: ca.toString() })).toBe(2);
     expect(await round(server.grpcAddress, { ca, serverName: "broker.test" })).toBe(2);
+  });
+
+  test("the HTTP port speaks HTTPS with the same certificates, and asks for the client's", async () => {
+    const { url, get } = await page(await start({ clientCa: authority.file }, { http: "127.0.0.1:0" }));
+    expect(await get(`${url}/healthz`, { ca: authority.pem, ...pemOf(mailer) })).toMatchObject({
+      status: 200,
+      body: "ok\n",
+    });
+    await expect(get(`${url}/healthz`, { ca: stranger.pem, ...pemOf(mailer) })).rejects.toThrow();
+    await expect(get(`${url}/healthz`, { ca: authority.pem })).rejects.toThrow();
   });
 
   test("not one that does not, that expects another name, or that speaks plain text", async () => {

@@ -123,7 +123,7 @@ test("every line can be read, and names follow the rules", async () => {
   expect(samples.find(({ labels }) => labels.queue === "a/b.c-d")).toBeDefined();
 });
 
-test("leases that are lost, by cause; queue depth as the ticks see it", async () => {
+test("leases that are lost, by cause; queue depth as the ticks see it, and the age of the first in line", async () => {
   const metrics = createMetrics(systemClock);
   const rig = await startRig({}, undefined, metrics.observer);
   ends.push(() => rig.close());
@@ -139,6 +139,7 @@ test("leases that are lost, by cause; queue depth as the ticks see it", async ()
     sessions: 0,
     load: { window: 0, outstanding: 0 },
     depths: () => broker.depths(),
+    oldestWaitMs: async (queue) => (await rig.storage.count(queue)).oldestWaitMs,
   });
   const worker = new SeamWorker(broker, { window: 3 });
   for (let i = 0; i < 5; i++) await broker.enqueue(spec(), requestId(), call());
@@ -152,7 +153,9 @@ test("leases that are lost, by cause; queue depth as the ticks see it", async ()
   expect(lost.late_settlement).toBe(1);
   expect(lost.stream_ended).toBeGreaterThanOrEqual(2);
   await clock.advance(60_000);
-  expect(parse(await metrics.text()).value("queuecall_queue_depth", { queue: "q" })).toBe(5);
+  const scrape = parse(await metrics.text());
+  expect(scrape.value("queuecall_queue_depth", { queue: "q" })).toBe(5);
+  expect(scrape.value("queuecall_queue_oldest_seconds", { queue: "q" })).toBeCloseTo(105, 0);
 });
 
 test("queues beyond the bound share one label", async () => {

@@ -2,7 +2,7 @@
 import type { Metadata } from "@grpc/grpc-js";
 import type { CallError } from "../../../protocol/errors.ts";
 import type { Call } from "../../broker/broker.ts";
-import type { Credentials, Gate, Visit } from "../access.ts";
+import { type Credentials, type Gate, namesIn, type Visit } from "../access.ts";
 
 /** What the door needs to see of a call of grpc-js. */
 export interface Caller {
@@ -69,9 +69,4 @@ function credentialsOf(caller: Caller): Credentials {
     authorization: headers.length === 0 ? undefined : headers.join(", "),
     certificateNames: () => namesIn(caller.getAuthContext()?.sslPeerCertificate?.subjectaltname),
   };
-}
-
-/** "DNS:a.internal, URI:spiffe://b" as a list. Node puts a name with special characters in quotes, which are kept: it equals no name without. */
-export function namesIn(subjectAltName = ""): string[] {
-  return subjectAltName.match(/[A-Z][\w ]*:("(\\.|[^"\\])*"|[^,"]*)(?=, |$)/gi) ?? [];
 }
