@@ -20,6 +20,7 @@ import {
 import { type Queue, TypedQueue } from "./queue.ts";
 import { openGrpcLink } from "./transport/grpc.ts";
 import { bearer, Links } from "./transport/links.ts";
+import { openMultiplexLink } from "./transport/multiplex.ts";
 
 /** A client of one broker, or of several that share a storage. */
 export interface QueueClient {
@@ -50,6 +51,7 @@ export function createQueueClient(options: QueueClientOptions): QueueClient {
   checkOptions(options);
   const {
     token,
+    mode = "multiplex",
     tls,
     interceptors = [],
     defaults = {},
@@ -59,7 +61,7 @@ export function createQueueClient(options: QueueClientOptions): QueueClient {
     clock = systemClock,
   } = options;
   const closing = new AbortController();
-  const links = new Links(checkUrls(options.url, tls !== undefined), options.openLink ?? openGrpcLink, {
+  const links = new Links(checkUrls(options.url, tls !== undefined), options.openLink ?? openers[mode], {
     tls,
     interceptors: token === undefined ? interceptors : [bearer(token), ...interceptors],
   });
@@ -83,10 +85,12 @@ export function createQueueClient(options: QueueClientOptions): QueueClient {
   };
 }
 
+const openers = { multiplex: openMultiplexLink, unary: openGrpcLink };
+
 function checkOptions(options: QueueClientOptions): void {
   if (typeof options !== "object" || options === null) throw new TypeError("expected options: { url, … }");
   checkKnown(options, known.client);
-  const { mode = "unary", defaults = {}, retry = {} } = options;
+  const { mode = "multiplex", defaults = {}, retry = {} } = options;
   if (mode !== "unary" && mode !== "multiplex") throw new TypeError('mode: expected "unary" or "multiplex"');
   if (retry !== false) checkRetry(retry);
   if (options.tracing !== undefined) checkBoolean("tracing", options.tracing);

@@ -85,7 +85,10 @@ export interface QueueClientOptions {
   token?: string | (() => string | Promise<string>) | undefined;
   /** For `https:` urls. */
   tls?: TlsOptions | undefined;
-  /** How calls travel. "multiplex" is accepted and works as "unary" for now. Default "unary". */
+  /**
+   * How calls travel: all on one stream in batches, or each as an HTTP/2 request of its own, for proxies and interceptors
+   * that must see them. Default "multiplex", which is several times faster when many calls are in flight.
+   */
   mode?: "multiplex" | "unary" | undefined;
   /** Connect interceptors, around every call and every retry of it. */
   interceptors?: Interceptor[] | undefined;

@@ -199,7 +199,7 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
     health.setStatus("", "NOT_SERVING");
     health.setStatus(SERVICE, "NOT_SERVING");
     await pause(clock, settings.drainDelayMs);
-    const ended = Promise.all([broker.drain(), calls.idle()]).then(() => false);
+    const ended = Promise.all([broker.drain(), calls.drain()]).then(() => false);
     // Tells every connection to go elsewhere (GOAWAY) and takes no new one.
     server.tryShutdown(() => {});
     const cut = await Promise.race([ended, pause(clock, settings.drainTimeoutMs).then(() => true)]);

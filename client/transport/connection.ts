@@ -83,6 +83,16 @@ export class Connection {
     for (const session of this.#sessions) if (session.owns(stream)) session.noteAlive();
   }
 
+  /** A long-lived stream has nothing to wait for: it keeps neither the process alive nor the connection watched. */
+  rest(stream: ClientHttp2Stream): void {
+    for (const session of this.#sessions) if (session.owns(stream)) session.rest(stream);
+  }
+
+  /** It waits for something again. */
+  hold(stream: ClientHttp2Stream): void {
+    for (const session of this.#sessions) if (session.owns(stream)) session.hold(stream);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all([...this.#sessions].map((session) => session.close()));
@@ -122,7 +132,8 @@ class Session {
   readonly #timing: ConnectionTiming;
   readonly #handshake: NodeJS.Timeout;
   #connected = false;
-  #calls = 0;
+  /** The streams that somebody waits for. */
+  readonly #held = new Set<ClientHttp2Stream>();
   #aliveAt = performance.now();
   #ping: NodeJS.Timeout | undefined;
 
@@ -151,7 +162,7 @@ class Session {
       this.#connected = true;
       session.setLocalWindowSize(SESSION_WINDOW_BYTES);
       // The calls that waited for the connection hold it from here on.
-      if (this.#calls === 0) session.unref();
+      if (this.#held.size === 0) session.unref();
       open();
     });
     session.once("remoteSettings", () => {
@@ -201,27 +212,29 @@ class Session {
       if (!answered && stream.listenerCount("error") > 0) {
         stream.emit("error", new ConnectError("the stream ended without an answer", Code.Unavailable));
       }
-      this.#release();
+      this.rest(stream);
     });
-    this.#hold();
+    this.hold(stream);
     return stream;
+  }
+
+  hold(stream: ClientHttp2Stream): void {
+    if (this.#held.has(stream) || stream.destroyed) return;
+    this.#held.add(stream);
+    if (this.#held.size > 1) return;
+    this.#session.ref();
+    this.#watch();
+  }
+
+  rest(stream: ClientHttp2Stream): void {
+    if (!this.#held.delete(stream) || this.#held.size > 0) return;
+    clearTimeout(this.#ping);
+    if (!this.#session.destroyed) this.#session.unref();
   }
 
   close(): Promise<void> {
     this.#session.destroy();
     return this.ended;
-  }
-
-  #hold(): void {
-    if (this.#calls++ > 0) return;
-    this.#session.ref();
-    this.#watch();
-  }
-
-  #release(): void {
-    if (--this.#calls > 0) return;
-    clearTimeout(this.#ping);
-    if (!this.#session.destroyed) this.#session.unref();
   }
 
   /** Pings whenever nothing was heard for an interval: at once after an idle time, for the link may have died in it. */
@@ -238,7 +251,7 @@ class Session {
       clearTimeout(this.#ping);
       if (error !== null) return;
       this.noteAlive();
-      if (this.#calls > 0) this.#watch();
+      if (this.#held.size > 0) this.#watch();
     });
   }
 

@@ -7,9 +7,11 @@ import {
   type ServerWritableStream,
 } from "@grpc/grpc-js";
 import { CallError } from "../../../protocol/errors.ts";
+import { maxMessageBytes } from "../../../protocol/limits.ts";
 import type { Broker, Call } from "../../broker/broker.ts";
 import type { Visit } from "../access.ts";
 import type { StreamMethod, UnaryMethod } from "../broker-service.ts";
+import { Exchanges, exchangePath, type PacedLink } from "../exchange.ts";
 import { services } from "../services.ts";
 import { toWireStatus } from "../status.ts";
 import { WorkStream, workPath } from "../worker-service.ts";
@@ -27,7 +29,8 @@ export type OnBug = (error: unknown, path: string) => void;
 /** Calls under way, so that a drain can wait for them. */
 export interface InFlight {
   readonly count: number;
-  idle(): Promise<void>;
+  /** Sends multiplexed callers elsewhere, and resolves once no call is under way. */
+  drain(): Promise<void>;
 }
 
 const same = (bytes: Bytes): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -41,8 +44,36 @@ export function register(server: Server, broker: Broker, onBug: OnBug, door?: Do
   for (const method of streams) {
     server.register(method.path, streamHandler(method, calls, onBug, door), same, same, "serverStream");
   }
-  server.register(workPath, workHandler(broker, calls, onBug, door), same, same, "bidi");
-  return calls;
+  const work = bidiHandler(workPath, onBug, door, (link, _call, visit) => ({
+    over: calls.begin(),
+    stream: new WorkStream(broker, link, visit),
+  }));
+  server.register(workPath, work, same, same, "bidi");
+
+  const { brokerId, clock, settings } = broker;
+  const exchanges = new Exchanges({
+    brokerId,
+    clock,
+    methods: unary,
+    maxMessageBytes: maxMessageBytes(Math.max(settings.maxPayloadBytes, settings.maxResultBytes)),
+    begin: () => calls.begin(),
+    onBug,
+  });
+  // Each call goes through the door by itself, so that it ends as an ordinary one does when its right is taken away.
+  const exchange = bidiHandler(exchangePath, onBug, door, (link, call) => ({
+    stream: exchanges.open(link, (inside, run) => (door ? door.through(call, inside, run) : run(inside))),
+  }));
+  server.register(exchangePath, exchange, same, same, "bidi");
+
+  return {
+    get count() {
+      return calls.count;
+    },
+    drain() {
+      exchanges.drain();
+      return calls.idle();
+    },
+  };
 }
 
 function unaryHandler(method: UnaryMethod, calls: Counter, onBug: OnBug, door?: Door): handleUnaryCall<Bytes, Bytes> {
@@ -91,9 +122,23 @@ function streamHandler(method: StreamMethod, calls: Counter, onBug: OnBug, door?
   };
 }
 
-function workHandler(broker: Broker, calls: Counter, onBug: OnBug, door?: Door) {
+/** What a bidirectional stream is fed with. */
+interface ByteStream {
+  message(bytes: Bytes): void;
+  writable(): void;
+  /** The peer has half-closed. */
+  ended(): void;
+  closed(): void;
+}
+
+/** @param open makes the stream of a call; `over` is called once when it has ended */
+function bidiHandler(
+  path: string,
+  onBug: OnBug,
+  door: Door | undefined,
+  open: (link: PacedLink, call: Caller, visit?: Visit) => { stream: ByteStream; over?: () => void },
+) {
   return (call: ServerDuplexStream<Bytes, Bytes>) => {
-    const done = calls.begin();
     let writable = true;
     let ended = false;
     let visit: Visit | undefined;
@@ -101,10 +146,11 @@ function workHandler(broker: Broker, calls: Counter, onBug: OnBug, door?: Door) 
       if (ended) return;
       ended = true;
       visit?.leave();
-      done();
-      if (error) call.emit("error", grpcStatus(error, workPath, onBug));
+      over?.();
+      if (error) call.emit("error", grpcStatus(error, path, onBug));
       else call.end();
     };
+    let over: (() => void) | undefined;
     try {
       visit = door?.enter(call, (error) => {
         end(error);
@@ -113,18 +159,23 @@ function workHandler(broker: Broker, calls: Counter, onBug: OnBug, door?: Door) 
     } catch (error) {
       return end(error as Error);
     }
-    const link = {
+    const link: PacedLink = {
       get writable() {
         return writable && !ended;
       },
-      send(bytes: Bytes) {
+      send(bytes) {
         if (!ended && !call.write(bytes)) writable = false;
+      },
+      read(on) {
+        if (on === call.isPaused()) on ? call.resume() : call.pause();
       },
       end,
       // The peer is silent: the status may never arrive, and keepalive takes the connection down.
       destroy: () => end(new CallError("PROTOCOL_VIOLATION", "nothing was heard for 2.5 ping intervals: answer pings")),
     };
-    const stream = new WorkStream(broker, link, visit);
+    const opened = open(link, call, visit);
+    const { stream } = opened;
+    over = opened.over;
     call.on("drain", () => {
       writable = true;
       stream.writable();
@@ -171,7 +222,7 @@ export function grpcStatus(error: unknown, path: string, onBug: OnBug) {
   return Object.assign(new Error(message), { code, details: message, metadata });
 }
 
-class Counter implements InFlight {
+class Counter {
   count = 0;
   #waiting: (() => void)[] = [];
 

@@ -7,6 +7,7 @@ import { ReflectionService } from "@grpc/reflection";
 import { protoPath as healthProtoPath } from "grpc-health-check";
 import { file_queuecall_v1_admin } from "../../../gen/queuecall/v1/admin_pb.js";
 import { file_queuecall_v1_broker } from "../../../gen/queuecall/v1/broker_pb.js";
+import { file_queuecall_v1_multiplex } from "../../../gen/queuecall/v1/multiplex_pb.js";
 import { file_queuecall_v1_worker } from "../../../gen/queuecall/v1/worker_pb.js";
 import { grpcStatus } from "./adapter.ts";
 import type { Door } from "./door.ts";
@@ -16,7 +17,12 @@ type BidiHandler = handleBidiStreamingCall<unknown, unknown>;
 /** @param door absent: everybody may look; else whoever has any valid token may */
 export function addReflection(server: Server, door?: Door): void {
   const reflection = new ReflectionService(
-    packageOf([file_queuecall_v1_admin, file_queuecall_v1_broker, file_queuecall_v1_worker]),
+    packageOf([
+      file_queuecall_v1_admin,
+      file_queuecall_v1_broker,
+      file_queuecall_v1_multiplex,
+      file_queuecall_v1_worker,
+    ]),
   );
   reflection.addToServer(door ? behind(door, server) : server);
 }

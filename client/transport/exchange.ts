@@ -1,0 +1,256 @@
+/** One stream of MultiplexService.Exchange: calls out, replies in, both in batches. */
+import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
+import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { encodeEnvelope } from "@connectrpc/connect/protocol";
+import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
+import {
+  type ExchangeCall,
+  ExchangeCallSchema,
+  type ExchangeReply,
+  ExchangeRequestSchema,
+  ExchangeResponseSchema,
+  MultiplexService,
+} from "../../gen/queuecall/v1/multiplex_pb.js";
+import { systemClock } from "../../protocol/clock.ts";
+import { EXCHANGE_FRAME_BYTES, MAX_CALLS_IN_FLIGHT, PROTOCOL_VERSION } from "../../protocol/limits.ts";
+import { type Connection, NotSentError } from "./connection.ts";
+import { Envelopes } from "./envelopes.ts";
+
+const PATH = `/${MultiplexService.typeName}/${MultiplexService.method.exchange.name}`;
+
+/** A call as it goes out, without its id. */
+export interface Outgoing {
+  method: string;
+  timeout: Duration | undefined;
+  headers: Record<string, string>;
+  message: Uint8Array;
+}
+
+interface Waiting {
+  resolve(reply: ExchangeReply): void;
+  reject(error: ConnectError): void;
+}
+
+export class Exchange {
+  /** What the stream showed at the door. Calls that show something else need another stream. */
+  readonly authorization: string | null;
+  readonly #connection: Connection;
+  readonly #calls = new Map<number, Waiting>();
+  readonly #envelopes = new Envelopes((message) => this.#received(message));
+  #stream: ClientHttp2Stream | undefined;
+  #outbox: ExchangeCall[] = [];
+  #cancels: { callId: number }[] = [];
+  #pong: { nonce: bigint } | undefined;
+  #greeted = false;
+  #flushing = false;
+  #welcomed = false;
+  #leaving = false;
+  #over = false;
+  #error: ConnectError | undefined;
+  #maxInFlight = MAX_CALLS_IN_FLIGHT;
+  #lastId = 0;
+
+  constructor(connection: Connection, authorization: string | null) {
+    this.#connection = connection;
+    this.authorization = authorization;
+    void this.#open();
+  }
+
+  /** New calls may begin on it. */
+  get usable(): boolean {
+    const gone = this.#leaving || this.#over || this.#stream?.session?.closed === true;
+    return !gone && this.#calls.size < this.#maxInFlight;
+  }
+
+  /** It ended because the broker does not know the service: no call was looked at. */
+  get unknown(): boolean {
+    return this.#over && !this.#welcomed && this.#error?.code === Code.Unimplemented;
+  }
+
+  /**
+   * One call.
+   * @throws ConnectError the broker's answer; or UNAVAILABLE where the stream ended first, caused by NotSentError where
+   * the call had not left
+   */
+  call(outgoing: Outgoing, signal: AbortSignal): Promise<ExchangeReply> {
+    const { promise, resolve, reject } = Promise.withResolvers<ExchangeReply>();
+    const callId = this.#newId();
+    const abort = () => this.#cancel(callId, signal);
+    const settled = () => {
+      signal.removeEventListener("abort", abort);
+      if (this.#calls.delete(callId) && this.#calls.size === 0) this.#rest();
+    };
+    this.#calls.set(callId, {
+      resolve: (reply) => {
+        settled();
+        resolve(reply);
+      },
+      reject: (error) => {
+        settled();
+        reject(error);
+      },
+    });
+    if (this.#calls.size === 1 && this.#stream) this.#connection.hold(this.#stream);
+    signal.addEventListener("abort", abort);
+    this.#outbox.push(
+      create(ExchangeCallSchema, { ...outgoing, callId } as MessageInitShape<typeof ExchangeCallSchema>),
+    );
+    this.#flushSoon();
+    if (signal.aborted) abort();
+    return promise;
+  }
+
+  /** No new calls; ends once those in flight have their replies. */
+  leave(): void {
+    this.#leaving = true;
+    if (this.#calls.size === 0) this.#stream?.end();
+  }
+
+  #newId(): number {
+    do this.#lastId = (this.#lastId + 1) >>> 0;
+    while (this.#calls.has(this.#lastId));
+    return this.#lastId;
+  }
+
+  async #open(): Promise<void> {
+    const headers = { "content-type": "application/grpc+proto", te: "trailers" };
+    const authorization = this.authorization === null ? {} : { authorization: this.authorization };
+    try {
+      const stream = await this.#connection.request("POST", PATH, { ...headers, ...authorization }, {});
+      this.#stream = stream;
+      stream.on("response", (received) => this.#status(received));
+      stream.on("trailers", (received) => this.#status(received));
+      stream.on("data", (bytes: Buffer) => {
+        this.#connection.notifyResponseByteRead(stream);
+        try {
+          this.#envelopes.push(bytes);
+        } catch (error) {
+          stream.destroy(error as Error);
+        }
+      });
+      stream.on("drain", () => this.#flush());
+      // The broker has no more to say: nor have we.
+      stream.on("end", () => stream.close());
+      stream.on("error", (error) => {
+        this.#error ??= ConnectError.from(error, Code.Unavailable);
+      });
+      stream.on("close", () => this.#ended());
+      if (this.#calls.size === 0) this.#rest();
+      this.#flush();
+    } catch (error) {
+      this.#error = ConnectError.from(error);
+      this.#ended();
+    }
+  }
+
+  #flushSoon(): void {
+    if (this.#flushing || !this.#stream) return;
+    this.#flushing = true;
+    systemClock.defer(() => {
+      this.#flushing = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    const stream = this.#stream;
+    while (stream?.writable && !stream.writableNeedDrain) {
+      const calls = this.#batch();
+      if (calls.length === 0 && this.#cancels.length === 0 && !this.#pong) break;
+      const message = create(ExchangeRequestSchema, {
+        ...(!this.#greeted && { hello: { protocolVersion: PROTOCOL_VERSION } }),
+        ...(this.#pong && { pong: this.#pong }),
+        cancels: this.#cancels as never,
+      });
+      message.calls = calls;
+      this.#greeted = true;
+      this.#cancels = [];
+      this.#pong = undefined;
+      stream.write(encodeEnvelope(0, toBinary(ExchangeRequestSchema, message)));
+    }
+  }
+
+  /** Takes as many calls out of the outbox as go into one message. */
+  #batch(): ExchangeCall[] {
+    let bytes = 0;
+    const over = this.#outbox.findIndex((call, n) => {
+      bytes += call.message.length;
+      return n > 0 && bytes > EXCHANGE_FRAME_BYTES;
+    });
+    return this.#outbox.splice(0, over < 0 ? this.#outbox.length : over);
+  }
+
+  #cancel(callId: number, signal: AbortSignal): void {
+    const unsent = this.#outbox.findIndex((call) => call.callId === callId);
+    if (unsent >= 0) this.#outbox.splice(unsent, 1);
+    else {
+      this.#cancels.push({ callId });
+      this.#flushSoon();
+    }
+    this.#calls.get(callId)?.reject(ConnectError.from(signal.reason, Code.Canceled));
+  }
+
+  #received(bytes: Uint8Array): void {
+    const { welcome, replies, ping, drain } = fromBinary(ExchangeResponseSchema, bytes);
+    if (welcome) {
+      this.#welcomed = true;
+      this.#maxInFlight = welcome.maxInFlight;
+    }
+    for (const reply of replies) {
+      const { status } = reply;
+      // Without an entry it was cancelled meanwhile.
+      const waiting = this.#calls.get(reply.callId);
+      if (status) waiting?.reject(refusal(status, reply));
+      else waiting?.resolve(reply);
+    }
+    if (ping) {
+      this.#pong = { nonce: ping.nonce };
+      this.#flushSoon();
+    }
+    if (drain) this.leave();
+  }
+
+  /** Nothing is in flight: the stream may go, or wait without keeping the process alive. */
+  #rest(): void {
+    if (this.#leaving) this.#stream?.end();
+    else if (this.#stream && !this.#over) this.#connection.rest(this.#stream);
+  }
+
+  #status(headers: IncomingHttpHeaders): void {
+    if (headers["grpc-status"] === undefined) return;
+    const all = Object.entries(headers).filter(([name]) => !name.startsWith(":")) as [string, string][];
+    this.#error ??= findTrailerError(new Headers(all));
+  }
+
+  #ended(): void {
+    this.#over = true;
+    const unsent = new Set(this.#outbox.map(({ callId }) => callId));
+    const error = lost(this.#error);
+    const notSent = new NotSentError(error.rawMessage, { cause: error });
+    for (const [callId, waiting] of [...this.#calls]) {
+      const never = unsent.has(callId) && error.code === Code.Unavailable;
+      waiting.reject(never ? new ConnectError(error.rawMessage, error.code, undefined, undefined, notSent) : error);
+    }
+    this.#outbox = [];
+  }
+}
+
+function refusal(status: NonNullable<ExchangeReply["status"]>, { trailers }: ExchangeReply): ConnectError {
+  const error = new ConnectError(status.message, status.code, trailers);
+  error.details = status.details.map(({ typeUrl, value }) => ({
+    type: typeUrl.slice(typeUrl.lastIndexOf("/") + 1),
+    value,
+  }));
+  error.isWireError = true;
+  return error;
+}
+
+/** What the end of the stream means to a call on it. What the broker says counts; all else is a connection that broke. */
+function lost(error: ConnectError | undefined): ConnectError {
+  const broken = [undefined, Code.Canceled, Code.Unknown, Code.Internal, Code.Aborted];
+  if (error && !broken.includes(error.code)) return error;
+  const text = error ? `the stream broke: ${error.rawMessage}` : "the broker ended the stream before its answer";
+  return new ConnectError(text, Code.Unavailable, undefined, undefined, error?.cause ?? error);
+}

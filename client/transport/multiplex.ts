@@ -1,0 +1,124 @@
+/**
+ * Multiplexed gRPC: unary calls share one stream, in batches. What the stream
+ * cannot carry goes as a call of its own on the same connection: streams, what
+ * is large, and everything at a broker that does not know the service.
+ */
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { type Duration, durationFromMs } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError, createContextValues, type Transport, type UnaryRequest } from "@connectrpc/connect";
+import { runUnaryCall } from "@connectrpc/connect/protocol";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import type { ExchangeReply } from "../../gen/queuecall/v1/multiplex_pb.js";
+import { EXCHANGE_FRAME_BYTES } from "../../protocol/limits.ts";
+import { Connection } from "./connection.ts";
+import { Exchange } from "./exchange.ts";
+import type { Link, LinkOptions } from "./transport.ts";
+
+export function openMultiplexLink(url: string, { tls, interceptors }: LinkOptions): Link {
+  const connection = new Connection(url, tls);
+  const options = { baseUrl: url, sessionManager: connection, acceptCompression: [] };
+  const streams = createGrpcTransport({ ...options, interceptors });
+  const single = createGrpcTransport(options);
+  const exchanges = new Exchanges(connection);
+
+  const unary: Transport["unary"] = (method, signal, timeoutMs, header, input, contextValues) => {
+    const headers = new Headers(header);
+    if (timeoutMs !== undefined && timeoutMs > 0) headers.set("grpc-timeout", `${Math.ceil(timeoutMs)}m`);
+    return runUnaryCall({
+      interceptors,
+      ...(signal && { signal }),
+      ...(timeoutMs !== undefined && timeoutMs > 0 && { timeoutMs }),
+      req: {
+        stream: false,
+        service: method.parent,
+        method,
+        requestMethod: "POST",
+        url: `${url}/${method.parent.typeName}/${method.name}`,
+        header: headers,
+        contextValues: contextValues ?? createContextValues(),
+        message: create(method.input, input),
+      },
+      next: async (request) => {
+        const message = toBinary(method.input, request.message);
+        const reply = message.length > EXCHANGE_FRAME_BYTES ? undefined : await exchanges.call(request, message);
+        if (!reply)
+          return single.unary(method, request.signal, undefined, request.header, request.message, contextValues);
+        return {
+          stream: false,
+          service: method.parent,
+          method,
+          message: fromBinary(method.output, reply.message),
+          // Read by few.
+          get header() {
+            return new Headers(reply.headers);
+          },
+          get trailer() {
+            return new Headers(reply.trailers);
+          },
+        };
+      },
+    });
+  };
+  return {
+    url,
+    transport: { unary, stream: streams.stream },
+    get state() {
+      return connection.state;
+    },
+    close: () => connection.close(),
+  };
+}
+
+/** The streams to one broker: one that takes calls, and those that it took the place of, until their calls are over. */
+class Exchanges {
+  readonly #connection: Connection;
+  #current: Exchange | undefined;
+  /** The broker knows no such service. */
+  #unknown = false;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** Undefined: the call has to go by itself. */
+  async call(request: UnaryRequest, message: Uint8Array): Promise<ExchangeReply | undefined> {
+    if (this.#unknown) return undefined;
+    const { header, method, signal } = request;
+    const path = `/${method.parent.typeName}/${method.name}`;
+    const outgoing = { method: path, timeout: timeoutOf(header), headers: metadataOf(header), message };
+    const exchange = this.#take(header.get("authorization"));
+    try {
+      return await exchange.call(outgoing, signal);
+    } catch (error) {
+      if (!(error instanceof ConnectError) || error.code !== Code.Unimplemented || !exchange.unknown) throw error;
+      this.#unknown = true;
+      return undefined;
+    }
+  }
+
+  /** A stream that was opened with these credentials. Others are left: a token that was renewed is not gone back on. */
+  #take(authorization: string | null): Exchange {
+    const current = this.#current;
+    if (current?.usable && current.authorization === authorization) return current;
+    current?.leave();
+    this.#current = new Exchange(this.#connection, authorization);
+    return this.#current;
+  }
+}
+
+const UNIT_MS: Record<string, number> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
+
+function timeoutOf(header: Headers): Duration | undefined {
+  const text = header.get("grpc-timeout");
+  if (text === null) return undefined;
+  return durationFromMs(Math.ceil(Number(text.slice(0, -1)) * (UNIT_MS[text.slice(-1)] ?? 1)));
+}
+
+/** What is the stream's or the protocol's own has been said there. */
+function metadataOf(header: Headers): Record<string, string> {
+  const metadata: Record<string, string> = {};
+  for (const [name, value] of header) {
+    if (name !== "authorization" && name !== "grpc-timeout") metadata[name] = value;
+  }
+  return metadata;
+}

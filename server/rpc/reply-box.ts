@@ -1,0 +1,106 @@
+/**
+ * The frames that are being filled for one caller. Everything that becomes
+ * ready in one turn of the event loop leaves in one message, cut by size, and
+ * nothing while the stream is not writable.
+ */
+import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
+import {
+  type ExchangeReply,
+  ExchangeReplySchema,
+  ExchangeResponseSchema,
+} from "../../gen/queuecall/v1/multiplex_pb.js";
+import type { Clock } from "../../protocol/clock.ts";
+import { Code } from "../../protocol/errors.ts";
+import { EXCHANGE_FRAME_BYTES } from "../../protocol/limits.ts";
+import { toWireStatus } from "./status.ts";
+import type { ByteLink } from "./worker-service.ts";
+
+type Frame = MessageInitShape<typeof ExchangeResponseSchema>;
+
+export class ReplyBox {
+  readonly #clock: Clock;
+  readonly #link: Pick<ByteLink, "writable" | "send">;
+  readonly #flushed: () => void;
+  #replies: ExchangeReply[] = [];
+  /** All but replies. */
+  #control: Frame = {};
+  #flushing = false;
+  #closed = false;
+
+  /** @param flushed called when something has left */
+  constructor(clock: Clock, link: Pick<ByteLink, "writable" | "send">, flushed: () => void) {
+    this.#clock = clock;
+    this.#link = link;
+    this.#flushed = flushed;
+  }
+
+  get empty(): boolean {
+    return this.#replies.length === 0 && !this.#flushing;
+  }
+
+  answer(callId: number, message: Uint8Array): void {
+    this.#push({ callId, message });
+  }
+
+  refuse(callId: number, error: unknown): void {
+    const { details, trailers } = toWireStatus(error);
+    this.#push({ callId, status: fromBinary(StatusSchema, details), trailers });
+  }
+
+  /** In the words that grpc-js has for an ordinary call. */
+  expired(callId: number): void {
+    this.#push({ callId, status: { code: Code.DEADLINE_EXCEEDED, message: "Deadline exceeded" } });
+  }
+
+  /** Adds to the frame of this turn. */
+  say(put: (frame: Frame) => unknown): void {
+    put(this.#control);
+    this.#flushSoon();
+  }
+
+  flush(): void {
+    let sent = 0;
+    while (!this.#closed && this.#link.writable) {
+      const replies = this.#batch(sent);
+      const control = Object.keys(this.#control).length > 0;
+      if (replies.length === 0 && !control) break;
+      const frame = create(ExchangeResponseSchema, { ...this.#control, replies });
+      this.#control = {};
+      sent += replies.length;
+      this.#link.send(toBinary(ExchangeResponseSchema, frame));
+    }
+    this.#replies.splice(0, sent);
+    this.#flushed();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#replies = [];
+  }
+
+  #push(reply: MessageInitShape<typeof ExchangeReplySchema>): void {
+    this.#replies.push(create(ExchangeReplySchema, reply));
+    this.#flushSoon();
+  }
+
+  #flushSoon(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    this.#clock.defer(() => {
+      this.#flushing = false;
+      this.flush();
+    });
+  }
+
+  /** As many replies as go into one frame. */
+  #batch(from: number): ExchangeReply[] {
+    let to = from;
+    let bytes = 0;
+    for (; to < this.#replies.length; to++) {
+      bytes += this.#replies[to]!.message.length;
+      if (to > from && bytes > EXCHANGE_FRAME_BYTES) break;
+    }
+    return this.#replies.slice(from, to);
+  }
+}
