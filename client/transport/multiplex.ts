@@ -3,9 +3,23 @@
  * cannot carry goes as a call of its own on the same connection: streams, what
  * is large, and everything at a broker that does not know the service.
  */
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  type DescMethodUnary,
+  fromBinary,
+  type MessageInitShape,
+  toBinary,
+} from "@bufbuild/protobuf";
 import { type Duration, durationFromMs } from "@bufbuild/protobuf/wkt";
-import { Code, ConnectError, createContextValues, type Transport, type UnaryRequest } from "@connectrpc/connect";
+import {
+  Code,
+  ConnectError,
+  type ContextValues,
+  createContextValues,
+  type UnaryRequest,
+  type UnaryResponse,
+} from "@connectrpc/connect";
 import { runUnaryCall } from "@connectrpc/connect/protocol";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import type { ExchangeReply } from "../../gen/queuecall/v1/multiplex_pb.js";
@@ -21,42 +35,53 @@ export function openMultiplexLink(url: string, { tls, interceptors }: LinkOption
   const single = createGrpcTransport(options);
   const exchanges = new Exchanges(connection);
 
-  const unary: Transport["unary"] = (method, signal, timeoutMs, header, input, contextValues) => {
+  const unary = <I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    signal: AbortSignal | undefined,
+    timeoutMs: number | undefined,
+    header: ConstructorParameters<typeof Headers>[0],
+    input: MessageInitShape<I>,
+    contextValues?: ContextValues,
+  ): Promise<UnaryResponse<I, O>> => {
     const headers = new Headers(header);
     if (timeoutMs !== undefined && timeoutMs > 0) headers.set("grpc-timeout", `${Math.ceil(timeoutMs)}m`);
+    const req = {
+      stream: false as const,
+      service: method.parent,
+      method,
+      requestMethod: "POST",
+      url: `${url}/${method.parent.typeName}/${method.name}`,
+      header: headers,
+      contextValues: contextValues ?? createContextValues(),
+      message: create(method.input, input),
+    };
+    const next = async (request: UnaryRequest<I, O>): Promise<UnaryResponse<I, O>> => {
+      const message = toBinary(method.input, request.message);
+      const reply = message.length > EXCHANGE_FRAME_BYTES ? undefined : await exchanges.call(request, message);
+      if (!reply)
+        return single.unary(method, request.signal, undefined, request.header, request.message, contextValues);
+      return {
+        stream: false,
+        service: method.parent,
+        method,
+        message: fromBinary(method.output, reply.message),
+        // Read by few.
+        get header() {
+          return new Headers(reply.headers);
+        },
+        get trailer() {
+          return new Headers(reply.trailers);
+        },
+      };
+    };
+    // What Connect does around a call costs as much as the call: not where there is nothing around it.
+    if (interceptors.length === 0 && signal && timeoutMs === undefined) return next({ ...req, signal });
     return runUnaryCall({
       interceptors,
       ...(signal && { signal }),
       ...(timeoutMs !== undefined && timeoutMs > 0 && { timeoutMs }),
-      req: {
-        stream: false,
-        service: method.parent,
-        method,
-        requestMethod: "POST",
-        url: `${url}/${method.parent.typeName}/${method.name}`,
-        header: headers,
-        contextValues: contextValues ?? createContextValues(),
-        message: create(method.input, input),
-      },
-      next: async (request) => {
-        const message = toBinary(method.input, request.message);
-        const reply = message.length > EXCHANGE_FRAME_BYTES ? undefined : await exchanges.call(request, message);
-        if (!reply)
-          return single.unary(method, request.signal, undefined, request.header, request.message, contextValues);
-        return {
-          stream: false,
-          service: method.parent,
-          method,
-          message: fromBinary(method.output, reply.message),
-          // Read by few.
-          get header() {
-            return new Headers(reply.headers);
-          },
-          get trailer() {
-            return new Headers(reply.trailers);
-          },
-        };
-      },
+      req,
+      next,
     });
   };
   return {

@@ -15,6 +15,7 @@ import {
   Metadata,
   Server,
   ServerCredentials,
+  type ServerDuplexStream,
   type ServerUnaryCall,
   type ServerWritableStream,
   type sendUnaryData,
@@ -23,6 +24,11 @@ import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/go
 import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
 import { BrokerService, WaitTimeoutSchema } from "../../gen/queuecall/v1/broker_pb.js";
 import { JobState } from "../../gen/queuecall/v1/job_pb.js";
+import {
+  ExchangeRequestSchema,
+  ExchangeResponseSchema,
+  MultiplexService,
+} from "../../gen/queuecall/v1/multiplex_pb.js";
 import { CallError } from "../../protocol/errors.ts";
 
 type Methods = typeof BrokerService.method;
@@ -43,18 +49,25 @@ type Handler<M extends Name> = (call: Arrived<M>) => Promise<Output<M>> | Output
 type StreamHandler = (call: Arrived<"watchJob">) => AsyncIterable<Output<"watchJob">>;
 
 type UnaryCall = ServerUnaryCall<Uint8Array, Uint8Array>;
+type ExchangeStream = ServerDuplexStream<Uint8Array, Uint8Array>;
 type StreamCall = ServerWritableStream<Uint8Array, Uint8Array>;
 
 const same = (bytes: Uint8Array): Buffer => Buffer.from(bytes);
 
 export class FakeBroker {
   readonly arrived: Arrived[] = [];
+  /** Streams of multiplexed calls that were opened. */
+  exchanges = 0;
   readonly #server = new Server({ "grpc.max_concurrent_streams": 1000 });
   readonly #handlers = new Map<Name, Handler<Name> | StreamHandler>();
   readonly #waiting = new Set<() => void>();
   #port = 0;
 
-  private constructor() {
+  private constructor(multiplex: boolean) {
+    if (multiplex) {
+      const path = `/${MultiplexService.typeName}/${MultiplexService.method.exchange.name}`;
+      this.#server.register(path, (call: ExchangeStream) => this.#exchange(call), same, same, "bidi");
+    }
     for (const method of BrokerService.methods) {
       const path = `/${BrokerService.typeName}/${method.name}`;
       if (method.methodKind === "server_streaming") {
@@ -66,8 +79,13 @@ export class FakeBroker {
     }
   }
 
-  static async start(port = 0, credentials = ServerCredentials.createInsecure()): Promise<FakeBroker> {
-    const broker = new FakeBroker();
+  /** @param multiplex whether it knows of multiplexed calls */
+  static async start(
+    port = 0,
+    credentials = ServerCredentials.createInsecure(),
+    multiplex = true,
+  ): Promise<FakeBroker> {
+    const broker = new FakeBroker(multiplex);
     broker.#port = await new Promise<number>((resolve, reject) =>
       broker.#server.bindAsync(`127.0.0.1:${port}`, credentials, (error, bound) =>
         error ? reject(error) : resolve(bound),
@@ -115,15 +133,9 @@ export class FakeBroker {
     this.close();
   }
 
-  #note(method: DescMethod, call: UnaryCall | StreamCall) {
-    const gone = new AbortController();
-    call.on("cancelled", () => gone.abort());
-    const arrived = {
-      method: method.localName as Name,
-      message: fromBinary(method.input, call.request) as Input<Name>,
-      headers: call.metadata,
-      gone: gone.signal,
-    };
+  #note(method: DescMethod, request: Uint8Array, headers: Metadata, gone: AbortSignal) {
+    const message = fromBinary(method.input, request) as Input<Name>;
+    const arrived = { method: method.localName as Name, message, headers, gone };
     this.arrived.push(arrived);
     for (const wake of this.#waiting) wake();
     this.#waiting.clear();
@@ -131,18 +143,55 @@ export class FakeBroker {
   }
 
   async #unary(method: DescMethod, call: UnaryCall, done: sendUnaryData<Uint8Array>): Promise<void> {
-    const arrived = this.#note(method, call);
+    const arrived = this.#note(method, call.request, call.metadata, goneOf(call));
     try {
-      const handler = this.#handlers.get(arrived.method) as Handler<Name> | undefined;
-      const answer = await (handler ?? hang)(arrived);
-      done(null, same(toBinary(method.output, create(method.output, answer as MessageInitShape<DescMessage>))));
+      done(null, await this.#answer(method, arrived));
     } catch (error) {
       done(statusOf(error));
     }
   }
 
+  async #answer(method: DescMethod, arrived: Arrived): Promise<Buffer> {
+    const handler = this.#handlers.get(arrived.method) as Handler<Name> | undefined;
+    const answer = await (handler ?? hang)(arrived);
+    return same(toBinary(method.output, create(method.output, answer as MessageInitShape<DescMessage>)));
+  }
+
+  #exchange(stream: ExchangeStream): void {
+    this.exchanges++;
+    const calls = new Map<number, AbortController>();
+    const say = (message: MessageInitShape<typeof ExchangeResponseSchema>) =>
+      stream.write(same(toBinary(ExchangeResponseSchema, create(ExchangeResponseSchema, message))));
+    stream.on("data", (bytes: Uint8Array) => {
+      const request = fromBinary(ExchangeRequestSchema, bytes);
+      if (request.hello) say({ welcome: { maxInFlight: 10_000 } });
+      for (const { callId, method: path, headers, message } of request.calls) {
+        const method = BrokerService.methods.find(({ name }) => path.endsWith(`/${name}`))!;
+        const gone = new AbortController();
+        calls.set(callId, gone);
+        const metadata = stream.metadata.clone();
+        for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
+        this.#answer(method, this.#note(method, message, metadata, gone.signal)).then(
+          (message) => say({ replies: [{ callId, message }] }),
+          (error) => {
+            const { metadata, code, details } = statusOf(error);
+            const [known] = metadata?.get("grpc-status-details-bin") ?? [];
+            const status = known ? fromBinary(StatusSchema, known as Buffer) : { code, message: details };
+            say({ replies: [{ callId, status }] });
+          },
+        );
+      }
+      for (const { callId } of request.cancels) calls.get(callId)?.abort();
+    });
+    stream.on("cancelled", () => {
+      for (const gone of calls.values()) gone.abort();
+    });
+    stream.on("error", () => {});
+    stream.on("end", () => stream.end());
+  }
+
   async #stream(method: DescMethod, call: StreamCall): Promise<void> {
-    const arrived = this.#note(method, call) as Arrived<"watchJob">;
+    const arrived = this.#note(method, call.request, call.metadata, goneOf(call)) as Arrived<"watchJob">;
     try {
       const handler = this.#handlers.get("watchJob") as StreamHandler;
       for await (const message of handler(arrived)) {
@@ -153,6 +202,12 @@ export class FakeBroker {
       call.emit("error", statusOf(error));
     }
   }
+}
+
+function goneOf(call: UnaryCall | StreamCall): AbortSignal {
+  const gone = new AbortController();
+  call.on("cancelled", () => gone.abort());
+  return gone.signal;
 }
 
 /** Never answers. */
@@ -189,7 +244,7 @@ export async function deadUrl(): Promise<string> {
   return `http://127.0.0.1:${port}`;
 }
 
-function statusOf(error: unknown) {
+function statusOf(error: unknown): { code: number; details: string; metadata?: Metadata } & Error {
   if (!(error instanceof CallError))
     return Object.assign(new Error(String(error)), { code: 2, details: String(error) });
   const { reason, code, message, options } = error;

@@ -167,7 +167,9 @@ function bidiHandler(
         if (!ended && !call.write(bytes)) writable = false;
       },
       read(on) {
-        if (on === call.isPaused()) on ? call.resume() : call.pause();
+        if (on !== call.isPaused()) return;
+        if (on) call.resume();
+        else call.pause();
       },
       end,
       // The peer is silent: the status may never arrive, and keepalive takes the connection down.
