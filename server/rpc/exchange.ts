@@ -155,7 +155,7 @@ export class ExchangeStream {
 
   #greet(hello: ExchangeRequest["hello"]): void {
     if (!hello) throw violation("the first message has no hello");
-    if (hello.protocolVersion !== PROTOCOL_VERSION) {
+    if (hello.protocolVersion < PROTOCOL_VERSION) {
       const text = `protocol_version ${hello.protocolVersion} is not spoken here; send ${PROTOCOL_VERSION}`;
       const version = String(PROTOCOL_VERSION);
       throw new CallError("PROTOCOL_VERSION", text, { metadata: { min: version, max: version } });

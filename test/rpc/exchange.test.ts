@@ -226,8 +226,8 @@ describe("the rules", () => {
     await vi.waitFor(() => expect(broker.stats).toMatchObject({ waiting: 0, calls: 0 }));
   });
 
-  test("another version: PROTOCOL_VERSION", async () => {
-    wire.say({ hello: { protocolVersion: 2 } });
+  test("a version that is not spoken any more: PROTOCOL_VERSION", async () => {
+    wire.say({ hello: { protocolVersion: 0 } });
     expect(refusalOf((await wire.ended) as never)).toMatchObject({ code: 9, reason: "PROTOCOL_VERSION" });
   });
 

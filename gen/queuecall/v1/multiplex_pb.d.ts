@@ -128,7 +128,8 @@ export declare const ExchangeResponseSchema: GenMessage<ExchangeResponse>;
  */
 export declare type ExchangeHello = Message<"queuecall.v1.ExchangeHello"> & {
   /**
-   * 1. Others end the stream FAILED_PRECONDITION / PROTOCOL_VERSION.
+   * The newest that the caller speaks: 1. Below the broker's oldest, the stream ends FAILED_PRECONDITION /
+   * PROTOCOL_VERSION.
    *
    * @generated from field: uint32 protocol_version = 1;
    */
@@ -148,7 +149,7 @@ export declare const ExchangeHelloSchema: GenMessage<ExchangeHello>;
  */
 export declare type ExchangeWelcome = Message<"queuecall.v1.ExchangeWelcome"> & {
   /**
-   * The version that is spoken: 1.
+   * The one that this stream speaks, never newer than either side's: 1.
    *
    * @generated from field: uint32 protocol_version = 1;
    */
