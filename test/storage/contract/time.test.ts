@@ -99,6 +99,7 @@ onEveryBackend("tick", (rig) => {
         jobs: [],
         indexes: {
           ...{ scheduled: [], queued: [], running: [], finished: [], start_by: [] },
+        orphans: [],
           ...{ succeeded: [], failed: [], cancelled: [] },
         },
       });
