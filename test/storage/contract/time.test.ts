@@ -99,9 +99,9 @@ onEveryBackend("tick", (rig) => {
         jobs: [],
         indexes: {
           ...{ scheduled: [], queued: [], running: [], finished: [], start_by: [] },
-        orphans: [],
           ...{ succeeded: [], failed: [], cancelled: [] },
         },
+        orphans: [],
       });
     });
   });
