@@ -36,7 +36,8 @@ Exit codes
    3  the wait is over, the job goes on  65  the request can never be accepted as it is
    4  no such job                        69  no broker could be reached
   75  the broker is at a limit: later    77  not allowed
-serve: 0 drained, 1 drain cut short, 64 usage, 78 configuration`;
+serve: 0 drained, 1 drain cut short, 64 usage, 78 configuration
+fsck: 0 sound, 1 findings, 64 usage, 69 no answer, 78 configuration`;
 
 /** The command was called in a way that cannot be. Exit code 64. */
 export class UsageError extends Error {
@@ -46,6 +47,11 @@ export class UsageError extends Error {
 /** What was given cannot be sent. Exit code 65. */
 export class InputError extends Error {
   override readonly name = "InputError";
+}
+
+/** What the command has to ask does not answer. Exit code 69. */
+export class AwayError extends Error {
+  override readonly name = "AwayError";
 }
 
 /** How a command that threw ends: its exit code and what to say. */
@@ -63,7 +69,7 @@ function codeOf(error: unknown): number {
   if (error instanceof JobCancelledError) return exitCodes.cancelled;
   if (error instanceof JobNotFoundError) return exitCodes.notFound;
   if (error instanceof JobExistsError) return exitCodes.exists;
-  if (error instanceof BrokerUnavailableError) return exitCodes.unavailable;
+  if (error instanceof BrokerUnavailableError || error instanceof AwayError) return exitCodes.unavailable;
   if (error instanceof OverloadedError) return exitCodes.overloaded;
   if (error instanceof QueuecallError && /^(UNAUTHENTICATED|PERMISSION_DENIED)$/.test(error.code)) {
     return exitCodes.notAllowed;

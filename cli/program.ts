@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { addAdminCommands } from "./admin.ts";
 import { exitCodesHelp } from "./exit.ts";
+import { addFsck } from "./fsck.ts";
 import { addHealth } from "./health.ts";
 import { addJobCommands } from "./jobs.ts";
 import { addProto } from "./proto.ts";
@@ -35,6 +36,7 @@ ${exitCodesHelp}`,
   addJobCommands(program);
   addAdminCommands(program);
   addHealth(program);
+  addFsck(program);
   addToken(program);
   addProto(program);
   return program;

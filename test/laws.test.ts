@@ -34,7 +34,7 @@ const mayImport: Record<string, readonly string[]> = {
   client: ["client", "protocol", "gen"],
   worker: ["worker", "protocol", "gen"],
   testing: ["testing", "client", "server/index.ts", "protocol"],
-  cli: ["cli", "client/index.ts", "protocol", "server/config.ts", "server/main.ts"],
+  cli: ["cli", "client/index.ts", "protocol", "server/config.ts", "server/main.ts", "server/fsck.ts"],
   server: ["server", "protocol"],
   "server/job": ["server/job", "protocol"],
   "server/storage": ["server/storage", "server/job", "protocol"],

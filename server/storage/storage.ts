@@ -46,6 +46,8 @@ export interface StorageOptions {
   clock: Clock;
   /** Refuse to open below this class. */
   requireDurability?: Durability;
+  /** Refuse to open where nothing is kept yet, instead of making it. */
+  existing?: boolean;
   /** Told of conditions that an operator should know, once each. */
   warn(message: string): void;
   /** Told once if the storage can never be trusted again, e.g. after a failed fsync: the process must exit, not go on. */
@@ -348,6 +350,8 @@ export interface Inspection {
   jobs: InspectedJob[];
   /** Every index entry, to find orphans: index name → job ids in its order. */
   indexes: Record<JobState | "finished" | "start_by", string[]>;
+  /** Parts of jobs that are not there, by what the backend calls them. */
+  orphans: string[];
 }
 
 export interface InspectedJob {

@@ -170,6 +170,14 @@ describe("leases", () => {
     expect(await jobOf(jobId)).toMatchObject({ state: "succeeded" });
   });
 
+  test("the same session again, holding nothing, ends the older stream too", async () => {
+    const old = new SeamWorker(rig.broker, { sessionId: "s" });
+    const young = new SeamWorker(rig.broker, { sessionId: "s" });
+    await rig.clock.advance(1);
+    expect(reasonOf(old)).toBe("SESSION_SUPERSEDED");
+    expect([young.end_, rig.broker.sessions]).toEqual([undefined, 1]);
+  });
+
   test("a job whose workers vanish each time ends as CRASH_LOOP", async () => {
     const job = spec({ maxAttempts: 100 });
     await rig.broker.enqueue(job, requestId(), call());
@@ -282,6 +290,12 @@ describe("the stream", () => {
     await enqueue(3);
     expect(worker.deliveries).toHaveLength(2);
     expect(worker.frames.at(-1)).toMatchObject({ drain: "confirmed" });
+    const { jobs } = await rig.storage.inspect("q");
+    const waiting = jobs.filter(({ record }) => record.state === "queued");
+    expect(
+      waiting.map(({ record }) => record.fence),
+      "not even claimed",
+    ).toEqual([0, 0, 0]);
     for (const job of worker.deliveries) worker.complete(job);
     worker.session.workerEnded();
     await rig.clock.advance(1);

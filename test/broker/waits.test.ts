@@ -1,7 +1,8 @@
 /** Waits are truthful and in time; a timeout never cancels; a wait never hangs although its job finished. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { CallError } from "../../protocol/errors.ts";
-import type { Storage } from "../../server/storage/storage.ts";
+import type { JobKey } from "../../server/job/job.ts";
+import type { Hint, Storage } from "../../server/storage/storage.ts";
 import { call, goingCall, type Rig, requestId, SeamWorker, spec, startRig } from "../support/broker.ts";
 
 let rig: Rig;
@@ -125,6 +126,19 @@ describe("what ends a wait", () => {
     expect(await rig.broker.getJob(job)).toMatchObject({ state: "queued" });
   });
 
+  test("a caller that goes away takes no other caller of the job with it", async () => {
+    const job = spec();
+    const { call: going, go } = goingCall();
+    const leaving = rig.broker.enqueueAndWait(job, requestId(), 60_000, going);
+    const staying = rig.broker.enqueueAndWait(job, requestId(), 60_000, call());
+    await rig.clock.advance(1);
+    go();
+    await refusal(leaving);
+    await rig.broker.cancelJob(job);
+    expect(await settlesAfter(staying, 100)).toBeLessThanOrEqual(10);
+    expect((await staying).status.state).toBe("cancelled");
+  });
+
   test("a job that vanishes while one waits", async () => {
     const job = spec({ resultTtlMs: 1_000 });
     await rig.broker.enqueue(job, requestId(), call());
@@ -165,12 +179,20 @@ describe("what ends a wait", () => {
 });
 
 describe("when notifications are lost", () => {
-  test("the sweep finds the outcome", async () => {
-    rig = await startRig();
-    const job = spec();
-    const waiting = rig.broker.enqueueAndWait(job, requestId(), 60_000, call());
-    await rig.clock.advance(1);
-    // Another broker finishes the job, and no hint of it ever arrives.
+  let told: (ready: boolean) => void;
+  beforeEach(async () => {
+    rig = await startRig({}, (storage) =>
+      override(storage, {
+        onReady: (listener) => {
+          told = listener;
+          return () => {};
+        },
+      }),
+    );
+  });
+
+  /** Another broker finishes the job, and no hint of it ever arrives. */
+  async function finishedElsewhere(job: JobKey): Promise<void> {
     const leaseToken = Buffer.alloc(16, 7);
     const { jobs } = await rig.storage.claim({
       queue: "q",
@@ -189,10 +211,48 @@ describe("when notifications are lost", () => {
       payload: { data: Buffer.from("r"), contentType: "", messageType: "" },
     } as const;
     await rig.storage.settle({ ...job, leaseToken, outcome, jitter: 0, hungryHere: false });
+  }
+
+  test("the sweep finds the outcome", async () => {
+    const job = spec();
+    const waiting = rig.broker.enqueueAndWait(job, requestId(), 60_000, call());
+    await rig.clock.advance(1);
+    await finishedElsewhere(job);
     const at = await settlesAfter(waiting, 10_000);
     expect(at).toBeLessThanOrEqual(6_000);
     expect((await waiting).status.state).toBe("succeeded");
   });
+
+  test("once the storage says that hints are back, every wait is looked at, without a sweep", async () => {
+    const job = spec();
+    const waiting = rig.broker.enqueueAndWait(job, requestId(), 60_000, call());
+    await rig.clock.advance(1);
+    await finishedElsewhere(job);
+    told(true);
+    expect(await settlesAfter(waiting, 10_000)).toBeLessThanOrEqual(10);
+    expect((await waiting).status.state).toBe("succeeded");
+  });
+});
+
+test("a late hint of an earlier run ends no wait for this one", async () => {
+  let hinted: (hint: Hint) => void = () => {};
+  rig = await startRig({}, (storage) =>
+    override(storage, {
+      onHint: (listener) => {
+        hinted = listener;
+        return () => {};
+      },
+    }),
+  );
+  const job = spec();
+  await rig.broker.enqueue(job, requestId(), call());
+  const old = await rig.broker.cancelJob(job);
+  const waiting = rig.broker.enqueueAndWait(job, requestId(), 1_000, call());
+  waiting.catch(() => {});
+  await rig.clock.advance(1);
+  hinted({ kind: "changed", ...job, version: old.version, status: old });
+  expect(await settlesAfter(waiting, 2_000)).toBeGreaterThan(900);
+  expect(await refusal(waiting)).toMatchObject({ reason: "WAIT_TIMEOUT" });
 });
 
 describe("when the storage does not answer", () => {

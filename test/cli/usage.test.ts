@@ -13,6 +13,7 @@ const commands = [
   "cancel",
   "retry",
   "health",
+  "fsck",
   "proto",
   "info",
   "queues",
@@ -56,6 +57,9 @@ describe("mistakes are one line on stderr and an exit code", () => {
     [69, /./, "get", "q", "x", "--timeout", "300ms"],
     [78, /--max-wait: expected a duration/, "serve", "--max-wait", "5"],
     [78, /unknown scheme "nosuch:"/, "serve", "--storage", "nosuch:"],
+    [78, /found no file, one is required/, "fsck", "--storage", "sqlite:/no/such.db"],
+    [78, /memory: ends with its process/, "fsck", "--storage", "memory:"],
+    [69, /cannot be reached|not available|does not answer/, "fsck", "--storage", "redis://127.0.0.1:1"],
     [78, /--http: expected HOST:PORT, .* or off, found "8455"/, "serve", "--http", "8455"],
   ])("%i %o", async (expected, message, ...args) => {
     const { code, stdout, stderr } = await cli(...args);

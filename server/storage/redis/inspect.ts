@@ -18,23 +18,36 @@ export async function inspect(
   });
   const indexes = Object.fromEntries(await Promise.all(entries)) as Inspection["indexes"];
   // Not by the indexes: a record that none of them names is what an inspection is for.
-  const ids = [...(await recordsOf(queue, link, keys))].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  const { records, others } = await partsOf(queue, link, keys);
+  const ids = [...records].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   const replies = (await read(ids)) as InspectedReply[];
-  return { jobs: ids.map((id, i) => decodeInspected(queue, id, replies[i]!)), indexes };
+  const orphans = [...others].filter(([, id]) => !records.has(id)).map(([key]) => key);
+  return { jobs: ids.map((id, i) => decodeInspected(queue, id, replies[i]!)), indexes, orphans: orphans.sort() };
 }
 
-async function recordsOf(queue: string, link: Link, keys: Keys): Promise<Set<string>> {
-  const { pattern, idOf } = keys.records(queue);
+interface Parts {
+  /** Ids. */
+  records: Set<string>;
+  /** Keys of all else that is kept of jobs, and whose they are. */
+  others: Map<string, string>;
+}
+
+async function partsOf(queue: string, link: Link, keys: Keys): Promise<Parts> {
+  const { pattern, partOf } = keys.parts(queue);
   const nodes = link.client instanceof Cluster ? link.client.nodes("master") : [link.client];
-  const ids = new Set<string>();
+  const [records, others] = [new Set<string>(), new Map<string, string>()];
   for (const node of nodes) {
     let cursor = "0";
     do {
       const reply = await link.call(() => send(node, "scan", [cursor, "MATCH", pattern, "COUNT", 1_000]));
       const [next, found] = reply as [Buffer, Buffer[]];
-      for (const key of found) ids.add(idOf(key));
+      for (const key of found) {
+        const { part, id } = partOf(key);
+        if (part === "j") records.add(id);
+        else others.set(key.toString("utf8"), id);
+      }
       cursor = next.toString();
     } while (cursor !== "0");
   }
-  return ids;
+  return { records, others };
 }

@@ -51,11 +51,14 @@ export class Keys {
     return at < 0 ? `${this.#tag(queue)}e:${name}` : this.ofScript(queue)[1 + at]!;
   }
 
-  /** A glob for the records of a queue, and the id in a key that it finds. */
-  records(queue: string): { pattern: string; idOf(key: Buffer): string } {
-    const start = `${this.#tag(queue)}j:`;
+  /** A glob for the keys of a queue's jobs, and what is in a key that it finds. */
+  parts(queue: string): { pattern: string; partOf(key: Buffer): { part: string; id: string } } {
+    const start = this.#tag(queue);
     const bytes = Buffer.byteLength(start);
-    return { pattern: `${start.replace(/[\\*?[\]]/g, "\\$&")}*`, idOf: (key) => key.toString("utf8", bytes) };
+    return {
+      pattern: `${start.replace(/[\\*?[\]]/g, "\\$&")}[jpogh]:*`,
+      partOf: (key) => ({ part: key.toString("latin1", bytes, bytes + 1), id: key.toString("utf8", bytes + 2) }),
+    };
   }
 
   /** The registry that a queue is named in: spread, so that no slot has them all. */

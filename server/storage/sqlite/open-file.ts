@@ -35,8 +35,11 @@ export function openDatabase(url: string, options: StorageOptions): Opened {
   const { path, synchronous, maxBytes } = parse(url);
   const durability = path === undefined ? "memory" : synchronous === "FULL" ? "file" : "file-relaxed";
   requireDurability(durability, options.requireDurability);
+  if (path === undefined && options.existing) {
+    throw new StorageRefused("storage memory: ends with its process, a file or a server is required; give its URL");
+  }
   if (path === undefined) return { db: inMemory(), url: "memory:", durability, maxBytes };
-  return { db: openFile(path, synchronous), url: `sqlite:${path}`, durability, maxBytes };
+  return { db: openFile(path, synchronous, options.existing), url: `sqlite:${path}`, durability, maxBytes };
 }
 
 /** `memory:`, `sqlite:PATH`, `sqlite:PATH?synchronous=normal&max_bytes=10000000`. */
@@ -72,8 +75,11 @@ function inMemory(): DatabaseSync {
   return db;
 }
 
-function openFile(path: string, synchronous: string): DatabaseSync {
+function openFile(path: string, synchronous: string, existing = false): DatabaseSync {
   const found = look(path);
+  if (!found && existing) {
+    throw new StorageRefused(`storage sqlite:${path}: found no file, one is required; give another path`);
+  }
   if (found) probe(path);
   let db: DatabaseSync | undefined;
   try {
@@ -174,7 +180,7 @@ function refusal(path: string, error: unknown): StorageRefused {
   switch (codeOf(error)) {
     case SQLITE.BUSY:
       return new StorageRefused(
-        `storage sqlite:${path}: found it in use by another process, sole use is required; stop the other broker or give another path`,
+        `storage sqlite:${path}: found it in use by another process, sole use is required; stop the broker that holds it or give another path`,
       );
     case SQLITE.NOT_A_DATABASE:
       return notADatabase(path);

@@ -39,6 +39,9 @@ export type IndexName = keyof typeof indexes;
 /** The indexes that are ordered by a time at which something is to be done. */
 export type TimeIndex = "scheduled" | "running" | "finished" | "start_by";
 
+/** Tables with a part of a job each. */
+const parts = ["specs", "results", "progress"] as const;
+
 const keyFields = ["queue", "jobId"] as const;
 const derived = ["cancel_requested", "backoff", "start_by", "lists"];
 const changing = [...[...numberFields, ...textFields].map(columnOf), ...derived];
@@ -77,9 +80,7 @@ export class Rows {
     this.#find = arrays(`${select} WHERE queue = ? AND job_id = ?`);
     this.#insert = db.prepare(`INSERT INTO jobs (${columns.join(", ")}) VALUES (${marks(columns)})`);
     this.#update = db.prepare(`UPDATE jobs SET ${changing.map((column) => `${column} = ?`).join(", ")} WHERE id = ?`);
-    this.#remove = ["jobs", "specs", "results", "progress"].map((table) =>
-      db.prepare(`DELETE FROM ${table} WHERE id = ?`),
-    );
+    this.#remove = ["jobs", ...parts].map((table) => db.prepare(`DELETE FROM ${table} WHERE id = ?`));
     this.#addSpec = db.prepare("INSERT INTO specs (id, envelope, payload) VALUES (?, ?, ?)");
     this.#changeSpec = db.prepare("UPDATE specs SET envelope = ?, payload = ? WHERE id = ?");
     this.#spec = arrays("SELECT envelope, payload FROM specs WHERE id = ?");
@@ -143,11 +144,11 @@ export class Rows {
   }
 
   envelope({ id }: Kept): Envelope {
-    return decodeEnvelope(one(this.#spec, id)![0] as string);
+    return decodeEnvelope((one(this.#spec, id)?.[0] as string | undefined) ?? "");
   }
 
   payload({ id }: Kept): Payload | undefined {
-    const blob = one(this.#spec, id)![1] as Uint8Array | null;
+    const blob = one(this.#spec, id)?.[1] as Uint8Array | null | undefined;
     return blob ? decodePayload(blob) : undefined;
   }
 
@@ -187,6 +188,14 @@ export class Rows {
   /** Everything, for inspect: not prepared, not bounded. */
   all(queue: string): Kept[] {
     return all(asArrays(this.#db.prepare(`${select} WHERE queue = ? ORDER BY job_id`)), queue).map(fromRow);
+  }
+
+  /** Rows of other tables without their job, of all queues: which queue it was is not known any more. */
+  orphans(): string[] {
+    return parts.flatMap((table) => {
+      const sql = `SELECT id FROM ${table} WHERE id NOT IN (SELECT id FROM jobs) ORDER BY id`;
+      return all(asArrays(this.#db.prepare(sql))).map(([id]) => `${table} ${id}`);
+    });
   }
 
   /** The ids of one index, in its order. */

@@ -253,7 +253,8 @@ class SqliteStorage implements Storage {
       const jobs = this.#jobs.rows.all(queue).map((kept) => this.#inspected(kept));
       const names = Object.keys(indexes) as IndexName[];
       const entries = names.map((name) => [name, this.#jobs.rows.entries(name, queue)]);
-      return { jobs, indexes: Object.fromEntries(entries) as Inspection["indexes"] };
+      const orphans = this.#jobs.rows.orphans();
+      return { jobs, indexes: Object.fromEntries(entries) as Inspection["indexes"], orphans };
     });
   }
 

@@ -1,8 +1,7 @@
 /** What the contract tests share: a fresh storage per test, short names for its verbs, and the check of the whole state after each test. */
 import { afterEach, beforeEach, describe, expect } from "vitest";
 import type { JobSpec } from "../../../server/job/job.ts";
-import { isTerminal } from "../../../server/job/job.ts";
-import { startBy } from "../../../server/job/lifecycle.ts";
+import { findingsIn } from "../../../server/storage/fsck.ts";
 import type {
   Claim,
   ClaimAnswer,
@@ -187,56 +186,6 @@ export interface Brought {
 }
 
 /** Every job is in exactly the indexes that its record says, no index has anything else, and every field fits the state. */
-export function assertSound({ jobs, indexes }: Inspection): void {
-  const ids = (holds: (job: InspectedJob) => boolean) => jobs.filter(holds).map(({ record }) => record.jobId);
-  const sorted = (list: string[]) => [...list].sort();
-  const places = { scheduled: indexes.scheduled, queued: indexes.queued, running: indexes.running };
-  for (const [state, entries] of Object.entries(places)) {
-    expect(sorted(entries), `index ${state}`).toEqual(sorted(ids(({ record }) => record.state === state)));
-  }
-  for (const state of ["succeeded", "failed", "cancelled"] as const) {
-    const ended = jobs.filter(({ record }) => record.state === state);
-    expect(sorted(indexes[state]), `index ${state}`).toEqual(sorted(ended.map(({ record }) => record.jobId)));
-    const ends = indexes[state].map((id) => ended.find(({ record }) => record.jobId === id)!.record.endTime);
-    expect(ends, `order of ${state}`).toEqual([...ends].sort((a, b) => a - b));
-  }
-  expect(sorted(indexes.finished), "index finished").toEqual(sorted(ids(({ record }) => isTerminal(record.state))));
-  expect(sorted(indexes.start_by), "index start_by").toEqual(sorted(ids(({ record }) => startBy(record) > 0)));
-  expect(sorted(ids(() => true)), "ids").toEqual([...new Set(ids(() => true))].sort());
-  const line = jobs.filter(({ record }) => record.state === "queued").map(({ record }) => record);
-  line.sort((a, b) => b.priority - a.priority || a.seq - b.seq);
-  expect(indexes.queued, "order of the line").toEqual(line.map(({ jobId }) => jobId));
-  for (const job of jobs) assertSoundJob(job);
-}
-
-function assertSoundJob({ record, payload, result }: InspectedJob): void {
-  const { state } = record;
-  const running = state === "running";
-  const ended = isTerminal(state);
-  const facts = {
-    token: record.leaseToken !== "",
-    lease: record.leaseUntil > 0,
-    owner: record.owner !== "",
-    due: record.dueTime > 0,
-    ended: record.endTime > 0,
-    expires: record.expireTime > 0,
-    payload: payload !== undefined,
-    result: result !== undefined,
-    kind: record.failureKind !== "",
-  };
-  const expected = {
-    token: running,
-    lease: running,
-    owner: running,
-    due: state === "scheduled",
-    ended,
-    expires: ended,
-    payload: state !== "succeeded",
-    result: state === "succeeded",
-    kind: state === "failed" || state === "cancelled",
-  };
-  expect(facts, `job ${record.jobId} (${state})`).toEqual(expected);
-  expect(record.attempt, "attempt").toBeGreaterThanOrEqual(0);
-  expect(record.attempt, "attempt").toBeLessThanOrEqual(record.maxAttempts);
-  expect(Number.isSafeInteger(record.version) && Number.isSafeInteger(record.fence), "whole numbers").toBe(true);
+export function assertSound(inspection: Inspection): void {
+  expect(findingsIn(inspection)).toEqual([]);
 }

@@ -188,7 +188,7 @@ describe("is refused, and the file left as it is", () => {
 
   test("a file that is in use in this process", async () => {
     const first = await open();
-    expect(await refused()).toMatch(/in use .* stop the other broker/);
+    expect(await refused()).toMatch(/in use .* stop the broker that holds it/);
     expect(await enqueue(first)).toMatchObject({ kind: "accepted" });
   });
 

@@ -1,0 +1,119 @@
+/** `queuecall fsck`: quiet about what is sound, exact about what is not. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { systemClock } from "../../protocol/clock.ts";
+import { openStorage } from "../../server/storage/open.ts";
+import type { Storage } from "../../server/storage/storage.ts";
+import {
+  claim,
+  completed,
+  enqueue,
+  failed,
+  redisUnavailable,
+  serverOf,
+  settle,
+  storageOn,
+} from "../storage/redis/rig.ts";
+import { complete } from "../support/processes.ts";
+
+async function fsck(
+  url: string,
+): Promise<{ code: number | null; findings: Record<string, unknown>[]; stderr: string }> {
+  const { code, stdout, stderr } = await complete(["cli/main.ts", "fsck", "--storage", url]);
+  const lines = stdout.split("\n").filter((line) => line !== "");
+  return { code, findings: lines.map((line) => JSON.parse(line)), stderr };
+}
+
+/** One job in each state but CANCELLED, by its first letter; d is done. */
+async function fill(storage: Storage): Promise<void> {
+  await enqueue(storage, "s", { delayMs: 3_600_000 });
+  for (const id of ["d", "f", "r", "q"]) await enqueue(storage, id);
+  const [d, f] = await claim(storage, 3);
+  await settle(storage, d!, completed());
+  await settle(storage, f!, failed({ retryable: false }));
+}
+
+describe.skipIf(redisUnavailable)(`on Redis${redisUnavailable ? ` (skipped: ${redisUnavailable})` : ""}`, () => {
+  test("sound, also while brokers have it open", async () => {
+    const server = await serverOf();
+    await fill(await storageOn(server.url));
+    expect(await fsck(server.url)).toEqual({ code: 0, findings: [], stderr: "queues: 1, jobs: 5, findings: 0\n" });
+  });
+
+  test("what was damaged is named, and left as it is", async () => {
+    const server = await serverOf();
+    await fill(await storageOn(server.url));
+    const { admin } = server;
+    await admin.zadd("qc:{q}:q", 1, "ghost");
+    await admin.zadd("qc:{q}:s", 1, "q");
+    await admin.del("qc:{q}:j:s");
+    await admin.hset("qc:{q}:j:f", "state", "queued");
+    await admin.zrem("qc:{q}:r", "r");
+    const { code, findings, stderr } = await fsck(server.url);
+    const told = findings.map(({ problem, jobId, index, detail }) =>
+      [problem, jobId, index, detail].filter((each) => each !== undefined).join(" · "),
+    );
+    expect(told.sort()).toEqual([
+      "impossible record · f · end time, expire time, failure kind",
+      "in a wrong index · f · failed",
+      "in a wrong index · f · finished",
+      "in a wrong index · q · scheduled",
+      "no such job · ghost · queued",
+      "no such job · s · scheduled",
+      "not in its index · f · queued",
+      "not in its index · r · running",
+      "part of no job · qc:{q}:p:s",
+    ]);
+    expect([code, stderr]).toEqual([1, "queues: 1, jobs: 4, findings: 9\n"]);
+    expect((await fsck(server.url)).findings).toEqual(findings);
+  });
+});
+
+describe("on SQLite", () => {
+  let folder: string;
+  let path: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "queuecall-fsck-"));
+    path = join(folder, "jobs.db");
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+  const open = () => openStorage(`sqlite:${path}`, { brokerId: "b1", clock: systemClock, warn: () => {} });
+
+  test("sound; but not to be had while a broker holds the file", async () => {
+    const storage = await open();
+    await fill(storage);
+    const held = await fsck(`sqlite:${path}`);
+    expect([held.code, held.findings]).toEqual([78, []]);
+    expect(held.stderr).toMatch(/^queuecall: .*in use by another process.*stop the broker that holds it.*\n$/);
+    await storage.close();
+    expect(await fsck(`sqlite:${path}`)).toEqual({
+      code: 0,
+      findings: [],
+      stderr: "queues: 1, jobs: 5, findings: 0\n",
+    });
+  });
+
+  test("what was damaged is named, parts without a job once", async () => {
+    const storage = await open();
+    await fill(storage);
+    await enqueue(storage, "elsewhere", { queue: "other" });
+    await storage.close();
+    const db = new DatabaseSync(path);
+    db.exec(`UPDATE jobs SET state = 'banana' WHERE job_id = 's';
+      UPDATE jobs SET state = 'queued' WHERE job_id = 'r';
+      DELETE FROM specs WHERE id = (SELECT id FROM jobs WHERE job_id = 'q');
+      INSERT INTO results (id, payload) VALUES (999, x'00');`);
+    db.close();
+    const { code, findings } = await fsck(`sqlite:${path}`);
+    expect(code).toBe(1);
+    expect(findings).toEqual([
+      expect.objectContaining({ problem: "impossible record", jobId: "q", detail: "payload" }),
+      expect.objectContaining({ problem: "impossible record", jobId: "r", detail: "lease token, end of lease, owner" }),
+      expect.objectContaining({ problem: "impossible record", jobId: "s", state: "banana", detail: "state" }),
+      { problem: "part of no job", detail: "results 999" },
+    ]);
+  });
+});

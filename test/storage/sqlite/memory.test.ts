@@ -1,0 +1,32 @@
+/** What the process remembers beside the file goes back with the transaction that it belongs to. */
+import { expect, test } from "vitest";
+import { cancel, create } from "../../../server/job/lifecycle.ts";
+import { Memory, noJobs } from "../../../server/storage/sqlite/memory.ts";
+import { QUEUE, specOf } from "../specs.ts";
+
+const queued = create(specOf("a"), "", "", 1, 1_000);
+const cancelled = cancel(queued, 2_000);
+
+test("a rollback undoes counts and claims, newest first", () => {
+  const memory = new Memory(0, new Map());
+  memory.counted(undefined, queued);
+  memory.setLane(QUEUE, "l1", { claimId: 1, jobs: [] });
+  memory.committed();
+
+  memory.counted(queued, cancelled);
+  memory.counted(cancelled, undefined);
+  memory.setLane(QUEUE, "l1", { claimId: 2, jobs: [] });
+  memory.setLane(QUEUE, "l2", { claimId: 1, jobs: [] });
+  memory.rolledBack();
+  expect(memory.counts(QUEUE)).toEqual({ ...noJobs, queued: 1 });
+  expect(memory.lane(QUEUE, "l1")).toEqual({ claimId: 1, jobs: [] });
+  expect(memory.lane(QUEUE, "l2")).toBeUndefined();
+});
+
+test("what was committed stays", () => {
+  const memory = new Memory(0, new Map());
+  memory.counted(undefined, queued);
+  memory.committed();
+  memory.rolledBack();
+  expect(memory.counts(QUEUE)).toEqual({ ...noJobs, queued: 1 });
+});
