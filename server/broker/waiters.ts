@@ -23,6 +23,8 @@ export type WaitEnd =
   | { kind: "abandoned" };
 
 interface Listener {
+  /** It knows of a version: only then can it be told that the job is gone. */
+  armed(): boolean;
   changed(status: JobStatus): void;
   gone(): void;
   interrupted(): void;
@@ -113,8 +115,13 @@ export class Waiters {
       while (this.#rereads.size > 0) {
         const keys = [...this.#rereads.values()].slice(0, SWEEP_STEP);
         for (const key of keys) this.#rereads.delete(keyOf(key));
+        // Whoever is armed while the read is under way may have stored the job after it.
+        const armed = keys.map((key) => this.#armedFor(key));
         const statuses = await this.#storage.readMany(keys);
-        for (const [i, key] of keys.entries()) this.#deliver(key, statuses[i]);
+        for (const [i, status] of statuses.entries()) {
+          if (status) this.notify(status);
+          else for (const listener of armed[i] ?? []) listener.gone();
+        }
         if (this.#rereads.size > 0) await this.#pause(SWEEP_STEP_MS);
       }
     } catch {
@@ -125,10 +132,8 @@ export class Waiters {
     }
   }
 
-  #deliver(key: JobKey, status: JobStatus | undefined): void {
-    if (status) return this.notify(status);
-    const entry = this.#byKey.get(keyOf(key));
-    if (entry) for (const listener of [...entry.listeners]) listener.gone();
+  #armedFor(key: JobKey): Listener[] {
+    return [...(this.#byKey.get(keyOf(key))?.listeners ?? [])].filter((listener) => listener.armed());
   }
 
   #scheduleSweep(): void {
@@ -158,7 +163,8 @@ export class Waiter {
     this.#clock = clock;
     this.#remove = add({
       changed: (status) => this.#changed(status),
-      gone: () => this.#armed && this.#finish({ kind: "gone" }),
+      armed: () => this.#armed !== undefined,
+      gone: () => this.#finish({ kind: "gone" }),
       interrupted: () => this.#finish({ kind: "interrupted" }),
     });
   }
@@ -222,6 +228,7 @@ export class Watcher {
     this.#clock = clock;
     this.#remove = add({
       changed: (status) => status.version > this.#version && this.#signal("changed"),
+      armed: () => true,
       gone: () => this.#signal("changed"),
       interrupted: () => this.#signal("interrupted"),
     });

@@ -255,6 +255,44 @@ test("a late hint of an earlier run ends no wait for this one", async () => {
   expect(await refusal(waiting)).toMatchObject({ reason: "WAIT_TIMEOUT" });
 });
 
+describe("when a read and an enqueue pass each other", () => {
+  test("a read from before the job was stored does not make it gone", async () => {
+    const stored = Promise.withResolvers<void>();
+    const answered = Promise.withResolvers<void>();
+    let hint: ((hint: Hint) => void) | undefined;
+    rig = await startRig({}, (storage) =>
+      override(storage, {
+        onHint: (listener) => {
+          hint = listener;
+          return () => {};
+        },
+        enqueue: async (request) => {
+          await stored.promise;
+          return storage.enqueue(request);
+        },
+        readMany: async (keys) => {
+          const statuses = await storage.readMany(keys);
+          await answered.promise;
+          return statuses;
+        },
+      }),
+    );
+    const job = spec();
+    const waiting = rig.broker.enqueueAndWait(job, requestId(), 60_000, call());
+    hint?.({ kind: "changed", queue: job.queue, jobId: job.jobId, version: 1 });
+    await rig.clock.advance(1);
+    stored.resolve();
+    await rig.clock.advance(1);
+    answered.resolve();
+    await rig.clock.advance(1);
+    const worker = new SeamWorker(rig.broker);
+    await rig.clock.advance(1);
+    worker.complete(worker.deliveries[0] as never);
+    await rig.clock.advance(1);
+    expect((await waiting).status.state).toBe("succeeded");
+  });
+});
+
 describe("when the storage does not answer", () => {
   test("ENQUEUE_UNCONFIRMED before the deadline, and the same request finds the job", async () => {
     let hang = true;
