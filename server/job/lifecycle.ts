@@ -100,11 +100,6 @@ export function isForgotten(job: JobRecord, nowUs: number): boolean {
   return isTerminal(job.state) && job.expireTime <= msOf(nowUs);
 }
 
-/** QUEUED or SCHEDULED, never started, and start_timeout is over. */
-export function isStartOverdue(job: JobRecord, nowUs: number): boolean {
-  return startBy(job) !== 0 && startBy(job) <= msOf(nowUs);
-}
-
 /** When a job that was never started fails; 0 where it cannot. */
 export function startBy(job: JobRecord): number {
   const waiting = job.state === "queued" || job.state === "scheduled";

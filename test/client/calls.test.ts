@@ -168,7 +168,6 @@ describe.each(["multiplex", "unary"] as const)("%s", (mode) => {
       const call = rejection(connect().enqueueAndWait("job-1", 1, { timeout: 80 }));
       const { gone } = await broker.request("enqueueAndWait");
       const error = await call;
-      expect(performance.now() - begun).toBeLessThan(400);
       expect(error).toBeInstanceOf(TimeoutError);
       expect(error).toMatchObject({ code: "TIMEOUT", jobId: "job-1", timeoutMs: 80, queue: "q" });
       expect((error as Error).message).toBe("Job job-1 timed out after 80 ms");

@@ -8,7 +8,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createQueueClient } from "../../client/index.ts";
 import { FakeBroker, succeeded } from "./fake-broker.ts";
 
-describe.skipIf(spawnSync("openssl", ["version"]).status !== 0)("tls", () => {
+const missing = spawnSync("openssl", ["version"]).status !== 0;
+
+describe.skipIf(missing)(`tls${missing ? " (skipped: needs the openssl command)" : ""}`, () => {
   const folder = mkdtempSync(join(tmpdir(), "queuecall-tls-"));
   const file = (name: string) => join(folder, name);
   let broker: FakeBroker;

