@@ -93,3 +93,31 @@ test("docs/migrate.md: the code that is ours", async () => {
   expect(await complete(program("bull.ts", shortened))).toMatchObject({ code: 0 });
   expect(await working).toMatchObject({ code: 0 });
 }, 40_000);
+
+test("docs/protocol.md: the .proto files are written", async () => {
+  const [line = ""] = (blocks("docs/protocol.md", "")[0] ?? "").split("\n");
+  const cwd = mkdtempSync(join(tmpdir(), "queuecall-docs-"));
+  const words = line.replace(/#.*/, "").trim().split(/\s+/).slice(1);
+  expect(await complete([join(root, "cli/main.ts"), ...words], { cwd })).toMatchObject({ code: 0 });
+  expect(readFileSync(join(cwd, "proto/queuecall/v1/worker.proto"), "utf8")).toContain("service WorkerService");
+  rmSync(cwd, { recursive: true });
+});
+
+test("docs/security.md: a token is made, and the file of tokens is one that a broker takes", async () => {
+  const made = blocks("docs/security.md", "").find((text) => text.startsWith("queuecall token")) ?? "";
+  const words = [...(made.split("\n")[0] ?? "").replace(/#.*/, "").matchAll(/'([^']*)'|(\S+)/g)];
+  const args = words.map(([, quoted, bare]) => quoted ?? bare ?? "").slice(1);
+  const { code, stdout } = await complete(["cli/main.ts", ...args]);
+  expect(code).toBe(0);
+  const { entry } = JSON.parse(stdout) as { entry: { sha256: string } };
+  const [tokens = ""] = blocks("docs/security.md", "yaml");
+  // The page shortens its hashes.
+  const whole = tokens.replaceAll(/([0-9a-f]+)…/g, (_, start: string) => start + entry.sha256.slice(start.length));
+  const cwd = mkdtempSync(join(tmpdir(), "queuecall-docs-"));
+  writeFileSync(join(cwd, "tokens.yaml"), whole);
+  const serve = ["serve", "--storage", "memory:", "--grpc", "127.0.0.1:0", "--tokens", "tokens.yaml"];
+  const child = new Child([join(root, "cli/main.ts"), ...serve], { cwd });
+  await child.line(/^ready /);
+  expect(await child.kill("SIGTERM")).toMatchObject({ code: 0 });
+  rmSync(cwd, { recursive: true });
+});
