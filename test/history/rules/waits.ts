@@ -1,0 +1,83 @@
+/** Waits end in time and tell the truth; watches miss no end. */
+import type { Returned, State } from "../events.ts";
+import { actedBetween, type Call, type History, type JobHistory } from "../history.ts";
+import { mayBeForgotten } from "./runs.ts";
+import { type Violation, violation } from "./violation.ts";
+
+export function waits(history: History, job: JobHistory): Violation[] {
+  return job.calls.flatMap((call) => {
+    const { returned } = call;
+    if (!returned) return [];
+    return [late(history, job, call, returned), untruthful(history, job, call, returned)].filter(
+      (each) => each !== undefined,
+    );
+  });
+}
+
+function late(history: History, job: JobHistory, { called }: Call, returned: Returned): Violation | undefined {
+  const { lateMs, toleranceMs } = history.limits;
+  if (called.waitMs === undefined) return undefined;
+  const overMs = returned.at - called.at - called.waitMs;
+  const early = returned.end === "timeout" && overMs < -(lateMs + toleranceMs);
+  if (early) {
+    const message = `a wait for job ${job.name} ended as timed out ${-overMs} ms before its time`;
+    return violation("wait", message, called, returned);
+  }
+  if (overMs <= lateMs + toleranceMs || excused(history, called, returned.at)) return undefined;
+  return violation("wait", `a wait for job ${job.name} ended ${overMs} ms late`, called, returned);
+}
+
+/** Only a library's own timer is in time whatever breaks, and no timer of a process that stands still. */
+function excused(history: History, { by, at, raw }: Call["called"], to: number): boolean {
+  const stood = history.faults.some(
+    ({ begin, end, fault }) => fault.on === "caller" && (fault.who ?? by) === by && begin <= to && end >= at,
+  );
+  return stood || (raw === true && history.troubled(at, to) !== undefined);
+}
+
+function untruthful(history: History, job: JobHistory, call: Call, returned: Returned): Violation | undefined {
+  if (returned.end === "timeout") return deaf(history, job, call, returned);
+  if (returned.end !== "not-found") return undefined;
+  const { called } = call;
+  const accepted = job.enqueues.find((each) => each.returned?.end === "ok" && each.returned.at <= called.at);
+  if (!accepted || mayBeForgotten(history, job, accepted.called.at, returned.at)) return undefined;
+  const message = `job ${job.name} was accepted, and a later call did not find it`;
+  return violation("wait", message, accepted.called, accepted.returned, called, returned);
+}
+
+/** It timed out although the job had ended long enough before for every sweep to find that out. */
+function deaf(history: History, job: JobHistory, { called }: Call, returned: Returned): Violation | undefined {
+  const { sweepMs, toleranceMs } = history.limits;
+  const known = job.shown.findLast(({ event }) => Math.max(event.at, called.at) + sweepMs + toleranceMs < returned.at);
+  if (!known) return undefined;
+  const from = Math.min(known.event.at, called.at);
+  const anew =
+    actedBetween(job, "enqueue", from, returned.at).length > 0 ||
+    actedBetween(job, "enqueue-and-wait", from, returned.at).some((each) => each.called !== called) ||
+    actedBetween(job, "retry", from, returned.at).length > 0;
+  if (anew || history.troubled(Math.max(known.event.at, called.at), returned.at)) return undefined;
+  const message = `a wait for job ${job.name} timed out although its outcome was there`;
+  return violation("wait", message, known.event, called, returned);
+}
+
+const ends: readonly State[] = ["succeeded", "failed", "cancelled"];
+
+export function watches(_history: History, job: JobHistory): Violation[] {
+  return job.calls.filter(({ called }) => called.operation === "watch").flatMap((call) => watch(job, call));
+}
+
+function watch({ name }: JobHistory, { called, saw, returned }: Call): Violation[] {
+  for (const [i, event] of saw.entries()) {
+    const before = saw[i - 1];
+    if (!before) continue;
+    if ((event.job.version ?? 0) <= (before.job.version ?? 0)) {
+      return [violation("watch", `a watch of job ${name} was shown an older version`, called, before, event)];
+    }
+    if (ends.includes(before.job.state)) {
+      return [violation("watch", `a watch of job ${name} went on after the end`, called, before, event)];
+    }
+  }
+  const last = saw.at(-1);
+  if (returned?.end !== "ok" || (last && ends.includes(last.job.state))) return [];
+  return [violation("watch", `a watch of job ${name} ended without the job's end`, called, last, returned)];
+}
