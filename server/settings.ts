@@ -9,6 +9,14 @@ import {
 } from "../protocol/limits.ts";
 import type { Durability } from "./storage/storage.ts";
 
+/** Limits of some queues. What is absent is as for all queues; Infinity: no limit. */
+export interface QueueRule {
+  /** A name, or the beginning of names followed by `*`. The name itself goes before a beginning, a longer one before a shorter one. */
+  queue: string;
+  maxLength?: number;
+  maxBytes?: number;
+}
+
 export interface BrokerSettings {
   /** Longest wait of a call; longer ones are clamped. */
   maxWaitMs: number;
@@ -34,6 +42,12 @@ export interface BrokerSettings {
   maxWaiters: number;
   /** Worker streams at one time. */
   maxSessions: number;
+  /** Unfinished jobs of a queue (SCHEDULED, QUEUED, RUNNING); an enqueue of more is refused with QUEUE_FULL. Infinity: no limit. */
+  maxQueueLength: number;
+  /** Bytes of the unfinished jobs of a queue: payloads, their types, methods, headers, labels. Infinity: no limit. */
+  maxQueueBytes: number;
+  /** Limits of queues by name, in place of the two above. */
+  queues: readonly QueueRule[];
   /** Let callers see the stacks that workers send. */
   passStacks: boolean;
   /** Open waits are re-read this often, in case every hint was lost. */
@@ -56,6 +70,9 @@ export const defaultSettings: Readonly<BrokerSettings> = {
   maxHeadersBytes: MAX_HEADERS_BYTES,
   maxWaiters: 100_000,
   maxSessions: 10_000,
+  maxQueueLength: Number.POSITIVE_INFINITY,
+  maxQueueBytes: Number.POSITIVE_INFINITY,
+  queues: [],
   passStacks: false,
   sweepIntervalMs: 5_000,
   probeIntervalMs: 2_000,

@@ -5,7 +5,16 @@
 import type { Clock } from "../../protocol/clock.ts";
 import { CallError } from "../../protocol/errors.ts";
 import { DEFAULT_WAIT_MS, deadlineMarginMs, maxMessageBytes, WATCH_HEARTBEAT_MS } from "../../protocol/limits.ts";
-import { type Disposition, isTerminal, type Job, type JobKey, type JobSpec, type JobStatus } from "../job/job.ts";
+import {
+  type Disposition,
+  isTerminal,
+  type Job,
+  type JobKey,
+  type JobSpec,
+  type JobStatus,
+  type LimitName,
+  type QueueLimits,
+} from "../job/job.ts";
 import type { BrokerSettings } from "../settings.ts";
 import {
   type CancelAnswer,
@@ -20,6 +29,7 @@ import {
 import { Admin, type AdminHost } from "./admin.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import type { Link } from "./frames.ts";
+import { LimitsByQueue } from "./limits-by-queue.ts";
 import { blind, type Observer } from "./observer.ts";
 import { Session, type SessionHost } from "./session.ts";
 import { Ticker } from "./ticker.ts";
@@ -56,6 +66,7 @@ export class Broker {
   readonly admin: Admin;
   readonly #storage: Storage;
   readonly #observer: Observer;
+  readonly #limits: LimitsByQueue;
   readonly #waiters: Waiters;
   readonly #dispatcher: Dispatcher;
   readonly #ticker: Ticker;
@@ -72,6 +83,7 @@ export class Broker {
     this.settings = settings;
     this.#storage = storage;
     this.#observer = { ...blind, ...observer };
+    this.#limits = new LimitsByQueue(settings);
     this.#waiters = new Waiters(clock, storage, settings.sweepIntervalMs);
     this.#ticker = new Ticker({
       clock,
@@ -394,7 +406,8 @@ export class Broker {
 
   async #store(spec: JobSpec, requestId: Uint8Array, call: Call, listen?: Listen): Promise<EnqueueAnswer> {
     const hungryHere = this.#dispatcher.hungryHere(spec.queue);
-    const request = { spec, requestId, hungryHere, ...(listen && { listen }) };
+    const limits = this.#limits.of(spec.queue);
+    const request = { spec, requestId, hungryHere, limits, ...(listen && { listen }) };
     return this.#unlessTooLate(spec, call, () => this.#ask(() => this.#storage.enqueue(request)));
   }
 
@@ -441,6 +454,8 @@ export class Broker {
           jobId,
           metadata: { state: answer.status.state },
         });
+      case "queue_full":
+        throw this.#refused(queueFull(spec.queue, answer.limit, this.#limits.of(spec.queue)));
       case "full":
         throw this.#refused(
           new CallError("STORE_FULL", "the storage is full: nothing was stored", { jobId, retryAfterMs: 1_000 }),
@@ -557,6 +572,13 @@ function found<T>(key: JobKey, job: T | undefined): T {
 
 function notFound({ queue, jobId }: JobKey): CallError {
   return new CallError("JOB_NOT_FOUND", `queue ${queue} has no job ${jobId}`, { jobId, metadata: { queue } });
+}
+
+function queueFull(queue: string, limit: LimitName, { maxLength, maxBytes }: QueueLimits): CallError {
+  const most = limit === "max_length" ? `${maxLength} unfinished jobs` : `${maxBytes} bytes of unfinished jobs`;
+  const text = `queue ${queue} takes ${most} at most (${limit}): nothing was stored; try again when some have ended`;
+  const metadata = { queue, limit, [limit]: String(limit === "max_length" ? maxLength : maxBytes) };
+  return new CallError("QUEUE_FULL", text, { metadata, retryAfterMs: 1_000 });
 }
 
 function outcomeExpired({ queue, jobId }: JobKey): CallError {

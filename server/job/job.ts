@@ -119,6 +119,26 @@ export interface JobSpec extends JobKey {
   rejectPayloadMismatch: boolean;
 }
 
+/** The jobs of a queue that are SCHEDULED, QUEUED or RUNNING. */
+export interface Unfinished {
+  length: number;
+  /** Of payloads, their types, methods, headers and labels, as they are stored; not what the storage needs beside them. */
+  bytes: number;
+}
+
+/** What a queue takes: an enqueue that would make a job beyond it is refused. Infinity: no limit. */
+export interface QueueLimits {
+  /** Unfinished jobs. */
+  maxLength: number;
+  /** Their bytes: Unfinished.bytes. */
+  maxBytes: number;
+}
+export const unlimited: Readonly<QueueLimits> = {
+  maxLength: Number.POSITIVE_INFINITY,
+  maxBytes: Number.POSITIVE_INFINITY,
+};
+export type LimitName = "max_length" | "max_bytes";
+
 export function isTerminal(state: JobState): state is TerminalState {
   return state === "succeeded" || state === "failed" || state === "cancelled";
 }

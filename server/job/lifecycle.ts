@@ -23,9 +23,12 @@ import type {
   JobSpec,
   JobState,
   JobStatus,
+  LimitName,
   OnDuplicate,
+  QueueLimits,
   Status,
   TerminalState,
+  Unfinished,
 } from "./job.ts";
 import { isTerminal } from "./job.ts";
 import { type JobRecord, MAX_JOINED_BY, MAX_LISTENERS } from "./record.ts";
@@ -131,6 +134,16 @@ export interface EnqueueQuestion {
   digest: string;
   onDuplicate: OnDuplicate;
   rejectPayloadMismatch: boolean;
+}
+
+/**
+ * Which limit of its queue a new job of this many bytes would pass. Asked of a run that an enqueue makes, and of nothing
+ * else: RUNNING jobs count, so whatever goes back in line was never out of it, and need not be refused.
+ */
+export function overLimit(held: Unfinished, bytes: number, limits: QueueLimits): LimitName | undefined {
+  if (held.length >= limits.maxLength) return "max_length";
+  if (held.bytes + bytes > limits.maxBytes) return "max_bytes";
+  return undefined;
 }
 
 function reruns(policy: OnDuplicate, state: TerminalState): boolean {

@@ -13,6 +13,13 @@ export function encodePayload(payload: Payload): Buffer {
   return Buffer.concat([Buffer.from(`${payload.contentType}\0${payload.messageType}\0`, "utf8"), payload.data]);
 }
 
+/** What a job counts for in its queue: Unfinished.bytes. */
+export function bytesOf({ payload, ...envelope }: Envelope & { payload: Payload }): number {
+  const { contentType, messageType, data } = payload;
+  const types = Buffer.byteLength(contentType) + Buffer.byteLength(messageType) + 2;
+  return Buffer.byteLength(encodeEnvelope(envelope)) + types + data.length;
+}
+
 export function decodePayload(blob: Uint8Array): Payload {
   const buffer = Buffer.from(blob.buffer, blob.byteOffset, blob.byteLength);
   const first = buffer.indexOf(0);

@@ -7,6 +7,7 @@
 import { isTerminal, type JobState } from "../job/job.ts";
 import { startBy, transitions } from "../job/lifecycle.ts";
 import type { JobRecord } from "../job/record.ts";
+import { bytesOf } from "./blob.ts";
 import type { InspectedJob, Inspection } from "./storage.ts";
 
 export interface Finding {
@@ -17,6 +18,7 @@ export interface Finding {
     | "no such job"
     | "out of order"
     | "impossible record"
+    | "wrong count of bytes"
     | "part of no job";
   jobId?: string;
   state?: string;
@@ -50,11 +52,12 @@ const all: Record<IndexName, Index> = {
   start_by: { has: (job) => startBy(job) > 0, by: (job) => [startBy(job)] },
 };
 
-export function findingsIn({ jobs, indexes, orphans }: Inspection): Finding[] {
+export function findingsIn({ jobs, indexes, bytes, orphans }: Inspection): Finding[] {
   const records = new Map(jobs.map(({ record }) => [record.jobId, record]));
   return [
     ...(Object.keys(all) as IndexName[]).flatMap((name) => findingsOf(name, indexes[name], records)),
     ...jobs.flatMap(impossibilities),
+    ...miscounts(jobs, bytes),
     ...orphans.map((detail): Finding => ({ problem: "part of no job", detail })),
   ];
 }
@@ -79,6 +82,13 @@ function findingsOf(index: IndexName, entries: readonly string[], records: Map<s
     if (has(job) && !named.has(job.jobId)) findings.push({ problem: "not in its index", ...known(job), index });
   }
   return findings;
+}
+
+function miscounts(jobs: readonly InspectedJob[], bytes: number): Finding[] {
+  const unfinished = jobs.filter(({ record }) => !isTerminal(record.state));
+  const found = unfinished.reduce((sum, { payload, ...job }) => sum + (payload ? bytesOf({ ...job, payload }) : 0), 0);
+  if (found === bytes) return [];
+  return [{ problem: "wrong count of bytes", detail: `counted ${bytes}, unfinished jobs have ${found}` }];
 }
 
 function isAfter(a: readonly number[], b: readonly number[]): boolean {

@@ -21,8 +21,10 @@ import type {
   JobState,
   JobStatus,
   JobSummary,
+  LimitName,
   Payload,
   Progress,
+  QueueLimits,
 } from "../job/job.ts";
 import type { JobRecord } from "../job/record.ts";
 
@@ -156,6 +158,8 @@ export interface Enqueue {
   listen?: Listen;
   /** This broker has room for a job of the queue: wake nobody else. */
   hungryHere: boolean;
+  /** Of the queue: a job beyond them is refused. Joins and kept outcomes never are. Default: none. */
+  limits?: QueueLimits;
 }
 
 export type EnqueueAnswer =
@@ -173,6 +177,8 @@ export type EnqueueAnswer =
   | { kind: "exists"; status: JobStatus }
   /** reject_payload_mismatch. */
   | { kind: "mismatch"; status: JobStatus }
+  /** The queue is full, by this of its limits: nothing was stored. */
+  | { kind: "queue_full"; limit: LimitName }
   /** The storage is full: nothing was stored. */
   | { kind: "full" };
 
@@ -300,6 +306,8 @@ export type RetryAnswer =
 
 export interface QueueCounts {
   jobs: Record<JobState, number>;
+  /** Unfinished.bytes. */
+  bytes: number;
   paused: boolean;
   /** Age of the job that is first in line; undefined where none is QUEUED. Milliseconds. */
   oldestWaitMs?: number;
@@ -350,6 +358,8 @@ export interface Inspection {
   jobs: InspectedJob[];
   /** Every index entry, to find orphans: index name → job ids in its order. */
   indexes: Record<JobState | "finished" | "start_by", string[]>;
+  /** What the queue is believed to hold: Unfinished.bytes. */
+  bytes: number;
   /** Parts of jobs that are not there, by what the backend calls them. */
   orphans: string[];
 }

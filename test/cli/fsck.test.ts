@@ -70,6 +70,19 @@ describe.skipIf(redisUnavailable)(`on Redis${redisUnavailable ? ` (skipped: ${re
     expect([code, stderr]).toEqual([1, "queues: 1, jobs: 4, findings: 9\n"]);
     expect((await fsck(server.url)).findings).toEqual(findings);
   });
+
+  test("a count of bytes that is not what the jobs have; mended once the queue is empty", async () => {
+    const server = await serverOf();
+    const storage = await storageOn(server.url);
+    await enqueue(storage, "a");
+    await server.admin.hincrby("qc:{q}:m", "b", 1_000);
+    const detail = expect.stringMatching(/^counted 10\d\d, unfinished jobs have \d\d$/);
+    expect((await fsck(server.url)).findings).toEqual([{ queue: "q", problem: "wrong count of bytes", detail }]);
+    const [job] = await claim(storage);
+    await settle(storage, job!, completed());
+    await storage.tick({ queue: "q", jitter: 0, hungryHere: true });
+    expect((await fsck(server.url)).findings).toEqual([]);
+  });
 });
 
 describe("on SQLite", () => {

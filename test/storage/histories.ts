@@ -115,7 +115,9 @@ export class History {
       rejectPayloadMismatch: this.#pick(false, false, true),
     });
     const listen = this.#pick(undefined, "waiters" as const, "watchers" as const);
-    const request = { spec, requestId, hungryHere: true, ...(listen && { listen }) };
+    const none = Number.POSITIVE_INFINITY;
+    const limits = { maxLength: this.#pick(none, none, 2, 3), maxBytes: this.#pick(none, none, none, 600) };
+    const request = { spec, requestId, hungryHere: true, limits, ...(listen && { listen }) };
     return { title: `enqueue ${describe(request)}`, run: (storage) => storage.enqueue(request) };
   }
 

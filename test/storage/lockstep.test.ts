@@ -74,13 +74,14 @@ class View {
     this.#start = start;
   }
 
-  state({ jobs, indexes }: Inspection): unknown {
+  state({ jobs, indexes, bytes }: Inspection): unknown {
     const line = jobs.map(({ record }) => record.seq).sort((a, b) => a - b);
     const byId = [...jobs].sort((a, b) => (a.record.jobId < b.record.jobId ? -1 : 1));
     return {
       jobs: byId.map((job) => this.seen({ ...job, record: { ...job.record, seq: line.indexOf(job.record.seq) } })),
       // The order of entries of one time is a backend's own; assertSound checks the order of the line.
       indexes: Object.fromEntries(Object.entries(indexes).map(([name, ids]) => [name, [...ids].sort()])),
+      bytes,
     };
   }
 

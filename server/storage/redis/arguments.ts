@@ -1,12 +1,12 @@
 /** What the larger scripts are told: ARGV, in their order. */
-import type { JobSpec } from "../../job/job.ts";
+import { type JobSpec, type QueueLimits, unlimited } from "../../job/job.ts";
 import { attemptMessage } from "../../job/lifecycle.ts";
 import { encodeEnvelope, encodeFailure, encodePayload } from "../blob.ts";
 import type { SettleOutcome } from "../storage.ts";
 import type { Argument } from "./client.ts";
 
-/** ARGV 7 to 18 of enqueue.lua. */
-export function specArguments(spec: JobSpec): Argument[] {
+/** ARGV 7 to 20 of enqueue.lua. */
+export function specArguments(spec: JobSpec, { maxLength, maxBytes }: QueueLimits = unlimited): Argument[] {
   const envelope = Buffer.from(encodeEnvelope(spec), "utf8");
   return [
     spec.digest,
@@ -21,6 +21,8 @@ export function specArguments(spec: JobSpec): Argument[] {
     `${spec.backoff.initialMs},${spec.backoff.multiplier},${spec.backoff.maxMs}`,
     envelope.length,
     Buffer.concat([envelope, encodePayload(spec.payload)]),
+    limit(maxLength),
+    limit(maxBytes),
   ];
 }
 
@@ -43,6 +45,10 @@ export function outcomeArguments(outcome: SettleOutcome): Argument[] {
     case "undelivered":
       return ["", "", "", "", "", flag(outcome.sent)];
   }
+}
+
+function limit(most: number): Argument {
+  return Number.isFinite(most) ? most : "";
 }
 
 /** A truth, as scripts read it. */

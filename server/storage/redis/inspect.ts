@@ -17,12 +17,13 @@ export async function inspect(
     return [name, ids.map((id) => id.toString("utf8"))];
   });
   const indexes = Object.fromEntries(await Promise.all(entries)) as Inspection["indexes"];
+  const bytes = Number((await link.command("hget", keys.meta(queue), "b")) ?? 0);
   // Not by the indexes: a record that none of them names is what an inspection is for.
   const { records, others } = await partsOf(queue, link, keys);
   const ids = [...records].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   const replies = (await read(ids)) as InspectedReply[];
   const orphans = [...others].filter(([, id]) => !records.has(id)).map(([key]) => key);
-  return { jobs: ids.map((id, i) => decodeInspected(queue, id, replies[i]!)), indexes, orphans: orphans.sort() };
+  return { jobs: ids.map((id, i) => decodeInspected(queue, id, replies[i]!)), indexes, bytes, orphans: orphans.sort() };
 }
 
 interface Parts {

@@ -5,7 +5,7 @@
  * queue that outgrows one slot can later be split into `{queue#1}`, `{queue#2}`,
  * …, since no name contains "#".
  *
- *   qc:{queue}:m         hash    place in line (n), grace of reaping (g, G), paused (p)
+ *   qc:{queue}:m         hash    place in line (n), bytes of unfinished jobs (b), grace of reaping (g, G), paused (p)
  *   qc:{queue}:s         zset    scheduled, by due time
  *   qc:{queue}:q         zset    queued, by -priority × 2^42 + place in line
  *   qc:{queue}:r         zset    running, by end of lease: this set is who runs
@@ -43,7 +43,12 @@ export class Keys {
   /** KEYS of every script, in the order of prelude.lua. */
   ofScript(queue: string): string[] {
     const tag = this.#tag(queue);
-    return [`${tag}m`, `${tag}s`, `${tag}q`, `${tag}r`, `${tag}f`, `${tag}b`, `${tag}w`];
+    return [this.meta(queue), `${tag}s`, `${tag}q`, `${tag}r`, `${tag}f`, `${tag}b`, `${tag}w`];
+  }
+
+  /** The hash with what a queue has beside its jobs. */
+  meta(queue: string): string {
+    return `${this.#tag(queue)}m`;
   }
 
   index(queue: string, name: IndexName): string {

@@ -3,7 +3,7 @@
  * so it happens whole or not at all, and knows when it runs twice. This file turns requests into arguments and replies
  * into answers; what the scripts say is in lua/, what is stored in keys.ts.
  */
-import type { Disposition, Job, JobKey, JobState, JobStatus } from "../../job/job.ts";
+import type { Disposition, Job, JobKey, JobState, JobStatus, LimitName } from "../../job/job.ts";
 import { encodeProgress } from "../blob.ts";
 import type {
   CancelAnswer,
@@ -153,15 +153,16 @@ class RedisStorage implements Storage {
     return this.#readiness.onReady(listener);
   }
 
-  async enqueue({ spec, requestId, listen, hungryHere }: Enqueue): Promise<EnqueueAnswer> {
+  async enqueue({ spec, requestId, listen, hungryHere, limits }: Enqueue): Promise<EnqueueAnswer> {
     const { queue } = spec;
-    const terms = [listen ?? "", flag(hungryHere), spec.jobId, requestId, ...specArguments(spec)];
+    const terms = [listen ?? "", flag(hungryHere), spec.jobId, requestId, ...specArguments(spec, limits)];
     try {
       await this.#registry.add(queue);
       const reply = await this.#run("enqueue", queue, terms);
       const [kind, short, mismatch, tell, wake, first] = reply as EnqueueReply;
-      const status = decodeStatus(queue, short);
-      const said = kind.toString() as Disposition | "exists" | "mismatch";
+      const said = kind.toString() as Disposition | "exists" | "mismatch" | "queue_full";
+      if (said === "queue_full") return { kind: said, limit: String(short) as LimitName };
+      const status = decodeStatus(queue, short as StatusReply);
       if (said === "exists" || said === "mismatch") return { kind: said, status };
       // The first job ever: the server may have lost everything, names of queues too, since they were written.
       if (first === 1) await this.#registry.addAgain(queue);

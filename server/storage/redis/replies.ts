@@ -17,10 +17,10 @@ export type StatusReply = [
   record?: Buffer[],
   history?: Buffer[],
 ];
-/** enqueue.lua; `first`: the queue had never had a job. */
+/** enqueue.lua; `first`: the queue had never had a job. Of a full queue, in place of a status: which limit. */
 export type EnqueueReply = [
   kind: Buffer,
-  status: StatusReply,
+  status: StatusReply | Buffer,
   mismatch: number,
   tell: Buffer,
   wake: Buffer,
@@ -125,12 +125,13 @@ export function decodeClaimed(queue: string, reply: ClaimedReply): Claimed {
 
 /** count.lua. */
 export function decodeCounts(reply: number[]): QueueCounts {
-  const [scheduled, queued, running, succeeded, failed, cancelled, paused, age] = reply as [
+  const [scheduled, queued, running, succeeded, failed, cancelled, paused, age, bytes] = reply as [
     ...[number, number, number, number, number, number],
-    ...[number, number],
+    ...[number, number, number],
   ];
   return {
     jobs: { scheduled, queued, running, succeeded, failed, cancelled },
+    bytes,
     paused: paused === 1,
     ...(age >= 0 && { oldestWaitMs: age }),
   };

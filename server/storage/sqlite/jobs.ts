@@ -1,10 +1,10 @@
 /** The jobs of the file: records in and out, with everything that must go along with a change of one. */
 import type { DatabaseSync } from "node:sqlite";
-import type { Job, JobKey, JobSpec, JobState, JobStatus } from "../../job/job.ts";
+import { isTerminal, type Job, type JobKey, type JobSpec, type JobState, type JobStatus } from "../../job/job.ts";
 import { isForgotten, msOf, startBy, statusOf } from "../../job/lifecycle.ts";
 import type { JobRecord } from "../../job/record.ts";
 import type { Changed } from "../storage.ts";
-import { type Counts, Memory, noJobs } from "./memory.ts";
+import { type Counts, Memory, noJobs, nothing } from "./memory.ts";
 import { Pages } from "./pages.ts";
 import { indexes, type Kept, Rows } from "./rows.ts";
 
@@ -26,9 +26,8 @@ export class Jobs {
     return kept && !isForgotten(kept.job, nowUs) ? kept : undefined;
   }
 
-  /** The same, and a job that is forgotten goes now: its id is about to be taken. */
-  findOrCollect(key: JobKey, nowUs: number): Kept | undefined {
-    const kept = this.rows.find(key);
+  /** The job, if it is not forgotten; one that is goes now: its id is about to be taken. */
+  orCollect(kept: Kept | undefined, nowUs: number): Kept | undefined {
     if (!kept || !isForgotten(kept.job, nowUs)) return kept;
     this.remove(kept);
     return undefined;
@@ -41,22 +40,23 @@ export class Jobs {
   }
 
   add(job: JobRecord, spec: JobSpec): Kept {
-    this.memory.counted(undefined, job);
-    return this.rows.add(job, spec, spec.payload);
+    const kept = this.rows.add(job, spec);
+    this.memory.counted(undefined, job, kept.bytes);
+    return kept;
   }
 
   /** Keeps the job's new record. */
   change(kept: Kept, job: JobRecord): Kept {
     if (job === kept.job) return kept;
-    const after = { id: kept.id, job };
+    const after = { ...kept, job };
     this.rows.save(after);
-    this.memory.counted(kept.job, job);
+    this.memory.counted(kept.job, job, kept.bytes);
     return after;
   }
 
   remove(kept: Kept): void {
     this.rows.remove(kept);
-    this.memory.counted(kept.job, undefined);
+    this.memory.counted(kept.job, undefined, kept.bytes);
   }
 
   status(kept: Kept): JobStatus {
@@ -94,9 +94,11 @@ function countsOf(db: DatabaseSync): Map<string, Counts> {
   const counts = new Map<string, Counts>();
   for (const state of Object.keys(noJobs) as JobState[]) {
     const { index, holds } = indexes[state];
-    const sql = `SELECT queue, count(*) AS n FROM jobs INDEXED BY ${index} WHERE ${holds} GROUP BY queue`;
-    for (const { queue, n } of db.prepare(sql).all() as { queue: string; n: number }[]) {
-      counts.set(queue, { ...(counts.get(queue) ?? noJobs), [state]: n });
+    const sum = isTerminal(state) ? "0" : "sum(bytes)";
+    const sql = `SELECT queue, count(*) AS n, ${sum} AS bytes FROM jobs INDEXED BY ${index} WHERE ${holds} GROUP BY queue`;
+    for (const { queue, n, bytes } of db.prepare(sql).all() as { queue: string; n: number; bytes: number }[]) {
+      const before = counts.get(queue) ?? nothing;
+      counts.set(queue, { jobs: { ...before.jobs, [state]: n }, bytes: before.bytes + bytes });
     }
   }
   return counts;

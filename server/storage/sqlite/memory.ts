@@ -3,16 +3,21 @@
  * nobody else can know better. Each change can be undone, because the
  * transaction that it belongs to can be.
  */
-import type { JobState } from "../../job/job.ts";
+import { isTerminal, type JobState, type Unfinished } from "../../job/job.ts";
 import type { JobRecord } from "../../job/record.ts";
 
 /** Streams whose last claim is remembered: the most recent ones. A claim is repeated within seconds. */
 const MAX_LANES = 10_000;
 
-/** How many jobs of a queue are in each state. */
-export type Counts = Record<JobState, number>;
+/** What a queue has. */
+export interface Counts {
+  /** How many jobs are in each state. */
+  jobs: Record<JobState, number>;
+  /** Unfinished.bytes. */
+  bytes: number;
+}
 
-export const noJobs: Readonly<Counts> = {
+export const noJobs: Readonly<Counts["jobs"]> = {
   scheduled: 0,
   queued: 0,
   running: 0,
@@ -20,6 +25,7 @@ export const noJobs: Readonly<Counts> = {
   failed: 0,
   cancelled: 0,
 };
+export const nothing: Readonly<Counts> = { jobs: noJobs, bytes: 0 };
 
 /** The last claim of a stream on a queue. */
 export interface LaneClaim {
@@ -60,24 +66,31 @@ export class Memory {
     });
   }
 
-  /** Jobs of the queue by state: counting them anew would cost its whole indexes. */
+  /** Counting the jobs anew would cost the queue's whole indexes. */
   counts(queue: string): Readonly<Counts> {
-    return this.#counts.get(queue) ?? noJobs;
+    return this.#counts.get(queue) ?? nothing;
   }
 
-  /** A job came to be, changed or went. */
-  counted(before: JobRecord | undefined, after: JobRecord | undefined): void {
+  unfinished(queue: string): Unfinished {
+    const { jobs, bytes } = this.counts(queue);
+    return { length: jobs.scheduled + jobs.queued + jobs.running, bytes };
+  }
+
+  /** A job of this many bytes came to be, changed or went. */
+  counted(before: JobRecord | undefined, after: JobRecord | undefined, bytes: number): void {
     if (before?.state === after?.state) return;
     const { queue } = (after ?? before) as JobRecord;
-    this.#count(queue, before?.state, after?.state);
-    this.#undo.push(() => this.#count(queue, after?.state, before?.state));
+    this.#count(queue, before?.state, after?.state, bytes);
+    this.#undo.push(() => this.#count(queue, after?.state, before?.state, bytes));
   }
 
-  #count(queue: string, from: JobState | undefined, to: JobState | undefined): void {
-    const counts = this.#counts.get(queue) ?? { ...noJobs };
-    if (from) counts[from]--;
-    if (to) counts[to]++;
-    if (Object.values(counts).some((count) => count > 0)) this.#counts.set(queue, counts);
+  #count(queue: string, from: JobState | undefined, to: JobState | undefined, bytes: number): void {
+    const counts = this.#counts.get(queue) ?? { jobs: { ...noJobs }, bytes: 0 };
+    if (from) counts.jobs[from]--;
+    if (to) counts.jobs[to]++;
+    if (from && !isTerminal(from)) counts.bytes -= bytes;
+    if (to && !isTerminal(to)) counts.bytes += bytes;
+    if (Object.values(counts.jobs).some((count) => count > 0)) this.#counts.set(queue, counts);
     else this.#counts.delete(queue);
   }
 

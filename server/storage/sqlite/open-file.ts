@@ -150,6 +150,11 @@ function isOurs(db: DatabaseSync, path: string): boolean {
       `storage sqlite:${path}: found schema ${version}, at most ${SCHEMA_VERSION} is known here; start a newer queuecall`,
     );
   }
+  if (version < SCHEMA_VERSION) {
+    throw new StorageRefused(
+      `storage sqlite:${path}: found schema ${version} of before the first release, ${SCHEMA_VERSION} is required; give another path`,
+    );
+  }
   return true;
 }
 

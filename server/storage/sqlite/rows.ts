@@ -4,6 +4,7 @@ import type { FailedAttempt, FailureDetail, JobKey, Payload, Progress } from "..
 import { startBy } from "../../job/lifecycle.ts";
 import type { JobRecord } from "../../job/record.ts";
 import {
+  bytesOf,
   decodeEnvelope,
   decodeFailure,
   decodePayload,
@@ -21,7 +22,11 @@ import { columnOf, numberFields, textFields } from "./schema.ts";
 export interface Kept {
   readonly id: number;
   readonly job: JobRecord;
+  /** Of envelope and payload, as they were when the run was stored. */
+  readonly bytes: number;
 }
+
+type Spec = Envelope & { payload: Payload };
 
 /** The indexes, and what each is ordered by. Every query names its index, so that none can turn into a scan unseen. */
 export const indexes = {
@@ -43,7 +48,7 @@ export type TimeIndex = "scheduled" | "running" | "finished" | "start_by";
 const parts = ["specs", "results", "progress"] as const;
 
 const keyFields = ["queue", "jobId"] as const;
-const derived = ["cancel_requested", "backoff", "start_by", "lists"];
+const derived = ["cancel_requested", "backoff", "start_by", "bytes", "lists"];
 const changing = [...[...numberFields, ...textFields].map(columnOf), ...derived];
 const columns = [...keyFields.map(columnOf), ...changing];
 const selected = ["id", ...keyFields, ...numberFields, ...textFields];
@@ -124,23 +129,26 @@ export class Rows {
     return (one(this.#first.get(index)!, queue)?.[0] as number | null) ?? undefined;
   }
 
-  add(job: JobRecord, envelope: Envelope, payload: Payload): Kept {
-    const { lastInsertRowid } = this.#insert.run(job.queue, job.jobId, ...toRow(job));
+  add(job: JobRecord, spec: Spec): Kept {
+    const bytes = bytesOf(spec);
+    const { lastInsertRowid } = this.#insert.run(job.queue, job.jobId, ...toRow(job, bytes));
     const id = Number(lastInsertRowid);
-    this.#addSpec.run(id, encodeEnvelope(envelope), encodePayload(payload));
-    return { id, job };
+    this.#addSpec.run(id, encodeEnvelope(spec), encodePayload(spec.payload));
+    return { id, job, bytes };
   }
 
-  save({ id, job }: Kept): void {
-    this.#update.run(...toRow(job), id);
+  save({ id, job, bytes }: Kept): void {
+    this.#update.run(...toRow(job, bytes), id);
   }
 
   remove({ id }: Kept): void {
     for (const statement of this.#remove) statement.run(id);
   }
 
-  changeSpec({ id }: Kept, envelope: Envelope, payload: Payload): void {
-    this.#changeSpec.run(encodeEnvelope(envelope), encodePayload(payload), id);
+  /** For a new run. What is answered is yet to be saved. */
+  changeSpec(kept: Kept, spec: Spec): Kept {
+    this.#changeSpec.run(encodeEnvelope(spec), encodePayload(spec.payload), kept.id);
+    return { ...kept, bytes: bytesOf(spec) };
   }
 
   envelope({ id }: Kept): Envelope {
@@ -216,7 +224,7 @@ export function all(statement: StatementSync, ...values: SQLInputValue[]): SQLOu
 }
 
 /** The values of `changing`, in its order. */
-function toRow(job: JobRecord): SQLInputValue[] {
+function toRow(job: JobRecord, bytes: number): SQLInputValue[] {
   const { initialMs, multiplier, maxMs } = job.backoff;
   return [
     ...numberFields.map((field) => job[field]),
@@ -224,6 +232,7 @@ function toRow(job: JobRecord): SQLInputValue[] {
     job.cancelRequested ? 1 : 0,
     `${initialMs},${multiplier},${maxMs}`,
     startBy(job),
+    bytes,
     encodeLists(job),
   ];
 }
@@ -231,12 +240,14 @@ function toRow(job: JobRecord): SQLInputValue[] {
 export function fromRow(row: SQLOutputValue[]): Kept {
   const job: Record<string, unknown> = {};
   for (let i = 1; i < selected.length; i++) job[selected[i] as string] = row[i];
-  const [cancelRequested, backoff, , lists] = row.slice(selected.length) as [number, string, number, string];
+  const [cancelRequested, backoff, , bytes, lists] = row.slice(selected.length) as [
+    ...[number, string, number, number, string],
+  ];
   const [initialMs, multiplier, maxMs] = backoff.split(",").map(Number);
   job.cancelRequested = cancelRequested === 1;
   job.backoff = { initialMs, multiplier, maxMs };
   decodeLists(job as unknown as JobRecord, lists);
-  return { id: row[0] as number, job: job as unknown as JobRecord };
+  return { id: row[0] as number, job: job as unknown as JobRecord, bytes };
 }
 
 function encodeLists(job: JobRecord): string {

@@ -1,14 +1,15 @@
 /**
  * What is in the file. A state change rewrites one row of `jobs`, a few hundred
  * bytes: payloads and results have tables of their own. Each index is partial
- * and answers one question: what is next in each state, what ended how and when, what is forgotten when.
+ * and answers one question: what is next in each state (with its bytes: what the queue holds is counted at each start),
+ * what ended how and when, what is forgotten when.
  */
 import type { DatabaseSync } from "node:sqlite";
 
 /** "qcal": how a file is known as ours. */
 export const APPLICATION_ID = 0x7163616c;
 /** Rises with every change of the schema; a file with a higher one is refused. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /** Columns that hold a field of JobRecord of the same name, in camelCase, as it is. */
 export const numberFields = [
@@ -55,12 +56,13 @@ const TABLES = `
     cancel_requested INTEGER NOT NULL,
     backoff TEXT NOT NULL,   -- "initial,multiplier,max"
     start_by INTEGER NOT NULL, -- lifecycle.startBy; 0: cannot time out
+    bytes INTEGER NOT NULL,  -- of envelope and payload, as they were when the run was stored
     lists TEXT NOT NULL      -- JSON of what is usually empty; "" if all of it is
   );
   CREATE UNIQUE INDEX jobs_key ON jobs (queue, job_id);
-  CREATE INDEX jobs_scheduled ON jobs (queue, due_time) WHERE state = 'scheduled';
-  CREATE INDEX jobs_queued ON jobs (queue, priority DESC, seq) WHERE state = 'queued';
-  CREATE INDEX jobs_running ON jobs (queue, lease_until) WHERE state = 'running';
+  CREATE INDEX jobs_scheduled ON jobs (queue, due_time, bytes) WHERE state = 'scheduled';
+  CREATE INDEX jobs_queued ON jobs (queue, priority DESC, seq, bytes) WHERE state = 'queued';
+  CREATE INDEX jobs_running ON jobs (queue, lease_until, bytes) WHERE state = 'running';
   CREATE INDEX jobs_finished ON jobs (queue, expire_time) WHERE expire_time > 0;
   CREATE INDEX jobs_ended ON jobs (queue, state, end_time) WHERE end_time > 0;
   CREATE INDEX jobs_start_by ON jobs (queue, start_by) WHERE start_by > 0;

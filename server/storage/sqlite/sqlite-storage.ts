@@ -8,9 +8,10 @@
  * exit: `StorageOptions.fatal` says so to whoever started it.
  */
 import type { DatabaseSync } from "node:sqlite";
-import type { Job, JobKey, JobSpec, JobState } from "../../job/job.ts";
+import { type Job, type JobKey, type JobSpec, type JobState, unlimited } from "../../job/job.ts";
 import * as lifecycle from "../../job/lifecycle.ts";
 import { summaryOf } from "../../job/record.ts";
+import { bytesOf } from "../blob.ts";
 import type {
   CancelAnswer,
   Changed,
@@ -209,7 +210,7 @@ class SqliteStorage implements Storage {
       const now = this.#now();
       const changed = this.#timeDriven.run(queue, jitter, graceMs, now);
       this.#queues.forgetIfEmpty(queue);
-      return { changed, queued: this.#jobs.memory.counts(queue).queued, ...this.#timeDriven.next(queue, now) };
+      return { changed, queued: this.#jobs.memory.counts(queue).jobs.queued, ...this.#timeDriven.next(queue, now) };
     });
   }
 
@@ -222,7 +223,8 @@ class SqliteStorage implements Storage {
       const first = this.#jobs.rows.best(queue);
       const age = first && Math.max(0, lifecycle.msOf(this.#now()) - first.job.createTime);
       const oldest = age !== undefined && { oldestWaitMs: age };
-      return { jobs: { ...this.#jobs.memory.counts(queue) }, paused: this.#queues.paused(queue), ...oldest };
+      const { jobs, bytes } = this.#jobs.memory.counts(queue);
+      return { jobs: { ...jobs }, bytes, paused: this.#queues.paused(queue), ...oldest };
     });
   }
 
@@ -254,7 +256,8 @@ class SqliteStorage implements Storage {
       const names = Object.keys(indexes) as IndexName[];
       const entries = names.map((name) => [name, this.#jobs.rows.entries(name, queue)]);
       const orphans = this.#jobs.rows.orphans();
-      return { jobs, indexes: Object.fromEntries(entries) as Inspection["indexes"], orphans };
+      const { bytes } = this.#jobs.memory.counts(queue);
+      return { jobs, indexes: Object.fromEntries(entries) as Inspection["indexes"], bytes, orphans };
     });
   }
 
@@ -267,16 +270,19 @@ class SqliteStorage implements Storage {
 
   // ── the larger verbs ───────────────────────────────────────────────────────
 
-  #enqueue({ spec, requestId, listen }: Enqueue, now: number): EnqueueAnswer {
-    const kept = this.#jobs.findOrCollect(spec, now);
+  #enqueue({ spec, requestId, listen, limits = unlimited }: Enqueue, now: number): EnqueueAnswer {
+    const kept = this.#jobs.rows.find(spec);
     const request = { id: hex(requestId), digest: hex(spec.digest) };
     const question = { ...spec, requestId: request.id, digest: request.digest };
     const decision = lifecycle.decideEnqueue(kept?.job, question, now);
     const tell: string[] = [];
     switch (decision.kind) {
       case "create": {
+        const limit = lifecycle.overLimit(this.#jobs.memory.unfinished(spec.queue), bytesOf(spec), limits);
+        if (limit) return { kind: "queue_full", limit };
         if (!this.#hasRoom()) return { kind: "full" };
-        const made = this.#listen(this.#create(spec, request, kept, now), listen);
+        const previous = this.#jobs.orCollect(kept, now);
+        const made = this.#listen(this.#create(spec, request, previous, now), listen);
         const status = this.#jobs.status(made);
         return { kind: "accepted", disposition: "created", payloadMismatch: false, status, wake: [], tell };
       }
@@ -299,8 +305,7 @@ class SqliteStorage implements Storage {
     const job = lifecycle.create(spec, request.id, request.digest, seq, now, previous?.job);
     if (!previous) return this.#jobs.add(job, spec);
     this.#jobs.rows.dropTraces(previous);
-    this.#jobs.rows.changeSpec(previous, spec, spec.payload);
-    return this.#jobs.change(previous, job);
+    return this.#jobs.change(this.#jobs.rows.changeSpec(previous, spec), job);
   }
 
   #settle(kept: Kept, { outcome, jitter }: Settle, now: number): Kept {

@@ -28,7 +28,7 @@ async function oneOfEach(rig: Rig): Promise<void> {
 onEveryBackend("admin", (rig) => {
   describe("count", () => {
     test("a queue that never was", async () => {
-      expect(await rig.storage.count(QUEUE)).toEqual({ jobs: none, paused: false });
+      expect(await rig.storage.count(QUEUE)).toEqual({ jobs: none, bytes: 0, paused: false });
     });
 
     test("follows each job through its life", async () => {
@@ -195,7 +195,7 @@ onEveryBackend("admin", (rig) => {
       await rig.tick();
       await rig.opened.reopen?.();
       expect((await rig.storage.queues()).queues).toEqual([QUEUE]);
-      expect(await rig.storage.count(QUEUE)).toEqual({ jobs: none, paused: true });
+      expect(await rig.storage.count(QUEUE)).toEqual({ jobs: none, bytes: 0, paused: true });
       await rig.enqueue("a");
       expect((await rig.claim()).jobs).toEqual([]);
       expect((await rig.storage.count("other")).paused).toBe(false);

@@ -101,6 +101,7 @@ onEveryBackend("tick", (rig) => {
           ...{ scheduled: [], queued: [], running: [], finished: [], start_by: [] },
           ...{ succeeded: [], failed: [], cancelled: [] },
         },
+        bytes: 0,
         orphans: [],
       });
     });

@@ -9,24 +9,24 @@ const cancelled = cancel(queued, 2_000);
 
 test("a rollback undoes counts and claims, newest first", () => {
   const memory = new Memory(0, new Map());
-  memory.counted(undefined, queued);
+  memory.counted(undefined, queued, 10);
   memory.setLane(QUEUE, "l1", { claimId: 1, jobs: [] });
   memory.committed();
 
-  memory.counted(queued, cancelled);
-  memory.counted(cancelled, undefined);
+  memory.counted(queued, cancelled, 10);
+  memory.counted(cancelled, undefined, 10);
   memory.setLane(QUEUE, "l1", { claimId: 2, jobs: [] });
   memory.setLane(QUEUE, "l2", { claimId: 1, jobs: [] });
   memory.rolledBack();
-  expect(memory.counts(QUEUE)).toEqual({ ...noJobs, queued: 1 });
+  expect(memory.counts(QUEUE)).toEqual({ jobs: { ...noJobs, queued: 1 }, bytes: 10 });
   expect(memory.lane(QUEUE, "l1")).toEqual({ claimId: 1, jobs: [] });
   expect(memory.lane(QUEUE, "l2")).toBeUndefined();
 });
 
 test("what was committed stays", () => {
   const memory = new Memory(0, new Map());
-  memory.counted(undefined, queued);
+  memory.counted(undefined, queued, 10);
   memory.committed();
   memory.rolledBack();
-  expect(memory.counts(QUEUE)).toEqual({ ...noJobs, queued: 1 });
+  expect(memory.counts(QUEUE)).toEqual({ jobs: { ...noJobs, queued: 1 }, bytes: 10 });
 });

@@ -1,7 +1,8 @@
 #!lua flags=no-writes
 -- How many jobs the queue has in each state.
 -- ARGV: none
--- Returns {scheduled, queued, running, succeeded, failed, cancelled, 1 if it is paused, age of the first in line or -1}
+-- Returns {scheduled, queued, running, succeeded, failed, cancelled, 1 if it is paused, age of the first in line or -1,
+--          bytes of unfinished jobs}
 -- Cost: O(log jobs of the queue)
 local counts = {}
 for i, index in ipairs({
@@ -13,4 +14,5 @@ local first = call('ZRANGE', QUEUED, 0, 0)[1]
 local job = first and load(first)
 counts[7] = paused() and 1 or 0
 counts[8] = job and math.max(0, NOW - job.createTime) or -1
+counts[9] = bytes_held()
 return counts

@@ -3,13 +3,25 @@
 -- Stores a job, joins it, or answers what is kept. Without allow-oom: a full Redis refuses it before it starts.
 -- ARGV: 3 listen ("waiters", "watchers", "") 4 hungryHere 5 job 6 request 7 digest 8 on_duplicate 9 reject_payload_mismatch
 --       10 priority 11 delay 12 max_attempts 13 run_timeout 14 start_timeout 15 result_ttl 16 backoff
---       17 bytes of the envelope 18 envelope and payload
--- Returns {"exists" | "mismatch" | disposition, status, mismatch, tell, wake, 1 if the queue had never had a job}
+--       17 bytes of the envelope 18 envelope and payload 19 max_length 20 max_bytes ("": none)
+-- Returns {"exists" | "mismatch" | disposition, status, mismatch, tell, wake, 1 if the queue had never had a job},
+--         or {"queue_full", "max_length" | "max_bytes"}
 -- Cost: O(log jobs of the queue)
 local _, _, list, hungry_here, id, request, digest, policy, reject_mismatch = unpack(ARGV)
 local old = find(id)
 
+-- lifecycle.overLimit
+local function over_limit()
+  local max_length, max_bytes = tonumber(ARGV[19]), tonumber(ARGV[20])
+  if max_length and call('ZCARD', SCHEDULED) + call('ZCARD', QUEUED) + call('ZCARD', RUNNING) >= max_length then
+    return 'max_length'
+  end
+  if max_bytes and bytes_held() + #ARGV[18] > max_bytes then return 'max_bytes' end
+end
+
 local function create(previous)
+  local limit = over_limit()
+  if limit then return { 'queue_full', limit } end
   local delay, seq = tonumber(ARGV[11]), call('HINCRBY', META, 'n', 1)
   local job = fresh(id, load(id))
   job.state, job.version, job.seq = delay > 0 and 'scheduled' or 'queued', NOW_US, seq

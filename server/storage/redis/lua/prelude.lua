@@ -166,13 +166,23 @@ local function save_lifetime(job, was, index, score)
   end
 end
 
--- Stores the record, and all that follows from it: its index, its time to live. Blobs must be there already.
+-- Bytes of the queue's unfinished jobs: decisions/0009.
+local function weigh(id, sign)
+  local bytes = call('STRLEN', PAYLOAD .. id)
+  if bytes > 0 then call('HINCRBY', META, 'b', sign * bytes) end
+end
+
+local function bytes_held() return math.max(0, tonumber(call('HGET', META, 'b') or 0)) end
+
+-- Stores the record, and all that follows from it: its index, its time to live. Blobs must be there already, a payload still.
 local function save(job)
   local was = kept[job]
   local id = was.id
   save_record(id, job, was.stored)
   local index, score = place(job)
   save_lifetime(job, was, index, score)
+  local waited, waits = was.index and was.index ~= FINISHED, index ~= FINISHED
+  if waited ~= waits then weigh(id, waits and 1 or -1) end
   if was.index and was.index ~= index then call('ZREM', was.index, id) end
   if was.index ~= index or was.score ~= score then call('ZADD', index, score, id) end
   local deadline = start_by(job)
@@ -195,8 +205,11 @@ end
 
 -- Everything of a job, and whatever index still names it.
 local function forget(id)
+  local unfinished = call('ZREM', SCHEDULED, id) + call('ZREM', QUEUED, id) + call('ZREM', RUNNING, id)
+  if unfinished > 0 then weigh(id, -1) end
   call('DEL', RECORD .. id, PAYLOAD .. id, OUTCOME .. id, PROGRESS .. id, HISTORY .. id)
-  for _, index in ipairs({ SCHEDULED, QUEUED, RUNNING, FINISHED, START_BY }) do call('ZREM', index, id) end
+  call('ZREM', FINISHED, id)
+  call('ZREM', START_BY, id)
   for state in pairs(TERMINAL) do call('ZREM', ended_index(state), id) end
 end
 

@@ -16,19 +16,15 @@ if not job then
 end
 
 -- The result takes the payload's place; what people read of the job stays.
-local function keep_result()
-  if job.envelope > 0 then
-    call('SET', PAYLOAD .. id, call('GETRANGE', PAYLOAD .. id, 0, job.envelope - 1))
-  else
-    call('DEL', PAYLOAD .. id)
-  end
-  call('SET', OUTCOME .. id, blob)
-  complete(job)
+local function drop_payload()
+  if job.envelope == 0 then return call('DEL', PAYLOAD .. id) end
+  call('SET', PAYLOAD .. id, call('GETRANGE', PAYLOAD .. id, 0, job.envelope - 1), 'KEEPTTL')
 end
 
 local detailed = false
 if kind == 'completed' then
-  keep_result()
+  detailed = true
+  complete(job)
 elseif kind == 'failed' then
   detailed = fail(job, ARGV[10], message, ARGV[11] == '1', tonumber(ARGV[12]), tonumber(jitter))
 elseif kind == 'released' then
@@ -40,4 +36,5 @@ else
 end
 if detailed then call('SET', OUTCOME .. id, blob) end
 save(job)
+if kind == 'completed' then drop_payload() end
 return { 'settled', changed(job, tell(job), wake(job, hungry_here), kind == 'completed') }

@@ -7,6 +7,9 @@
 local work = gather(ARGV[5])
 local answers = advance(work, tonumber(ARGV[4]), ARGV[3])
 
+-- What was deleted by hand may have left a weight behind.
+if call('ZCARD', SCHEDULED) + call('ZCARD', QUEUED) + call('ZCARD', RUNNING) == 0 then call('HDEL', META, 'b') end
+
 local nearest
 local function consider(index, not_before)
   local first = call('ZRANGE', index, 0, 0, 'WITHSCORES')
