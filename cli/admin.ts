@@ -5,6 +5,10 @@ import { UsageError } from "./exit.ts";
 import { number } from "./input.ts";
 import { asOperator, plain, type State, states, wireState } from "./operator.ts";
 
+interface WorkersFlags extends ConnectOptions {
+  here?: true;
+}
+
 interface ListFlags extends ConnectOptions {
   queue: string;
   state: State;
@@ -43,13 +47,15 @@ function addQueues(program: Command): void {
   const command = program
     .command("queues")
     .summary("list the queues and how many jobs are in each")
-    .description("Lists the queues by name: jobs in each state, how long the first in line waits, paused or not.");
+    .description(
+      "Lists the queues by name: jobs in each state, how long the first in line waits, paused or not, workers at all brokers and at the one that is asked.",
+    );
   withConnection(command).addHelpText(
     "after",
     `
 Examples
   queuecall queues
-  queuecall queues | jq -r '.[] | select(.queued > 100) | .queue'`,
+  queuecall queues | jq -r '.[] | select(.queued > 0 and .workers == 0) | .queue'`,
   );
   command.action((flags: ConnectOptions) =>
     asOperator(flags, async (admin, limit) => {
@@ -93,24 +99,27 @@ Examples
 function addWorkers(program: Command): void {
   const command = program
     .command("workers")
-    .summary("list the workers of a broker")
-    .description("Lists worker streams. Each broker knows its own: name all of them in --url to see all.");
+    .summary("list the workers of all brokers")
+    .description(
+      "Lists the worker streams of all brokers of a storage; those of other brokers than the one that is asked as of a few seconds ago.",
+    )
+    .option("--here", "only those of the broker that is asked, also while its storage is away");
   withConnection(command).addHelpText(
     "after",
     `
 Examples
   queuecall workers
-  queuecall workers --url http://a:7455,http://b:7455 | jq -r '.[] | "\\(.workerId) \\(.outstanding)/\\(.window)"'`,
+  queuecall workers --here
+  queuecall workers | jq -r '.[] | "\\(.workerId) \\(.outstanding)/\\(.window)"'`,
   );
-  command.action(async (flags: ConnectOptions) => {
-    const asked = flags.url.split(",").map((url) =>
-      asOperator({ ...flags, url }, async (admin, limit) => {
-        const { brokerId, workers } = await admin.listWorkers({}, limit);
-        return workers.map((worker) => ({ brokerId, ...(plain(worker) as object) }));
-      }),
-    );
-    print((await Promise.all(asked)).flat());
-  });
+  command.action(({ here, ...flags }: WorkersFlags) =>
+    asOperator(flags, async (admin, limit) => {
+      const { brokers, workers } = await admin.listWorkers({ hereOnly: here === true }, limit);
+      const known = brokers.reduce((sum, broker) => sum + broker.workers, 0);
+      if (known > workers.length) console.error(`${known - workers.length} more are not listed`);
+      print(workers.map(plain));
+    }),
+  );
 }
 
 function addPause(program: Command): void {

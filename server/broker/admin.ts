@@ -1,7 +1,17 @@
 /** What operators can ask of the broker, each as a short list of steps. Bulk steps are the verbs of one job, over a page of a list. */
 import type { JobKey, JobState, JobSummary } from "../job/job.ts";
 import type { BrokerSettings } from "../settings.ts";
-import type { CancelAnswer, Changed, QueueCounts, RetryAnswer, Storage, StorageInfo } from "../storage/storage.ts";
+import type {
+  Attached,
+  AttachedWorker,
+  CancelAnswer,
+  Changed,
+  QueueCounts,
+  RetryAnswer,
+  Storage,
+  StorageInfo,
+} from "../storage/storage.ts";
+import { workerOf, workersByQueue } from "./attached.ts";
 import type { Session } from "./session.ts";
 
 /** Jobs that one call of the storage lists, and that one bulk step works on at a time. */
@@ -16,8 +26,8 @@ export interface AdminHost {
   readonly storage: Storage;
   readonly draining: boolean;
   readonly waiting: number;
-  /** Open worker streams, in the order in which they came. */
-  sessions(): Iterable<Session>;
+  /** Worker streams that have said hello, in the order in which they came. */
+  sessions(): Session[];
   /** Asks the storage, unless the broker is draining; what it throws becomes an error that may cross the wire. */
   ask<T>(verb: () => Promise<T>): Promise<T>;
   hungryHere(queue: string): boolean;
@@ -41,8 +51,18 @@ export interface ServerInfo {
 
 export interface QueueInfo extends QueueCounts {
   queue: string;
-  /** Worker streams of this broker. */
+  /** Worker streams that take jobs of the queue, at all brokers. */
+  workers: number;
+  /** Those of this broker. */
   workersHere: number;
+}
+
+/** The workers of a broker. */
+export interface BrokerWorkers {
+  brokerId: string;
+  /** Streams, also those that are not listed. */
+  workers: number;
+  listed: AttachedWorker[];
 }
 
 /** Where a list goes on; undefined at its end. */
@@ -71,7 +91,7 @@ export class Admin {
 
   info(): ServerInfo {
     const { brokerId, storage, settings, draining, waiting } = this.#host;
-    const workers = this.workers().length;
+    const workers = this.#host.sessions().length;
     return { brokerId, storage: storage.info, settings, ready: storage.ready, draining, workers, waiting };
   }
 
@@ -79,10 +99,13 @@ export class Admin {
   async queues(cursor?: string): Promise<{ queues: QueueInfo[] } & Page> {
     const { storage } = this.#host;
     const { queues, ...page } = await this.#host.ask(() => storage.queues(cursor));
-    const workers = this.#workersByQueue();
+    const here = workersByQueue(this.#host.sessions());
+    const others = [...(await this.#others()).values()];
     const infos = queues.map(async (queue) => {
       const counts = await this.#host.ask(() => storage.count(queue));
-      return { queue, ...counts, workersHere: workers.get(queue) ?? 0 };
+      const workersHere = here.get(queue) ?? 0;
+      const workers = others.reduce((sum, { byQueue }) => sum + (byQueue.get(queue) ?? 0), workersHere);
+      return { queue, ...counts, workers, workersHere };
     });
     return { queues: await Promise.all(infos), ...page };
   }
@@ -101,9 +124,16 @@ export class Admin {
     return { jobs, ...(next !== undefined && { next }) };
   }
 
-  /** Worker streams of this broker that have said hello. */
-  workers(): Session[] {
-    return [...this.#host.sessions()].filter(({ state }) => state === "open" || state === "draining");
+  /** The workers of this broker, as they are. */
+  workersHere(): BrokerWorkers {
+    const listed = this.#host.sessions().map(workerOf);
+    return { brokerId: this.brokerId, workers: listed.length, listed };
+  }
+
+  /** The workers of all brokers: first those of this one, then those of the others as they last announced them. */
+  async workers(): Promise<BrokerWorkers[]> {
+    const others = await this.#others();
+    return [this.workersHere(), ...[...others].map(([brokerId, attached]) => ({ brokerId, ...attached }))];
   }
 
   async pause(queue: string): Promise<void> {
@@ -169,11 +199,9 @@ export class Admin {
     return true;
   }
 
-  #workersByQueue(): Map<string, number> {
-    const counts = new Map<string, number>();
-    for (const { queues } of this.workers()) {
-      for (const queue of new Set(queues)) counts.set(queue, (counts.get(queue) ?? 0) + 1);
-    }
-    return counts;
+  async #others(): Promise<Map<string, Attached>> {
+    const announced = await this.#host.ask(() => this.#host.storage.announced());
+    announced.delete(this.brokerId);
+    return announced;
   }
 }

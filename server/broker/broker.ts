@@ -27,6 +27,7 @@ import {
   StorageUnavailable,
 } from "../storage/storage.ts";
 import { Admin, type AdminHost } from "./admin.ts";
+import { Announcer } from "./attached.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import type { Link } from "./frames.ts";
 import { LimitsByQueue } from "./limits-by-queue.ts";
@@ -70,6 +71,7 @@ export class Broker {
   readonly #waiters: Waiters;
   readonly #dispatcher: Dispatcher;
   readonly #ticker: Ticker;
+  readonly #announcer: Announcer;
   readonly #lanes = new Map<string, Session>();
   readonly #sessions = new Map<string, Session>();
   readonly #stops: (() => void)[] = [];
@@ -106,6 +108,7 @@ export class Broker {
       graceFor: (queue) => this.#ticker.graceFor(queue),
       graced: (queue) => this.#ticker.graced(queue),
     });
+    this.#announcer = new Announcer({ clock, storage, sessions: () => this.#attached() });
     this.admin = new Admin(this.#adminHost());
   }
 
@@ -113,6 +116,7 @@ export class Broker {
     this.#stops.push(this.#storage.onHint((hint) => this.#hinted(hint)));
     this.#stops.push(this.#storage.onReady((ready) => ready && this.#storageIsBack()));
     this.#ticker.start();
+    this.#announcer.start();
   }
 
   get waiting(): number {
@@ -255,7 +259,7 @@ export class Broker {
       get waiting() {
         return broker.waiting;
       },
-      sessions: () => broker.#lanes.values(),
+      sessions: () => broker.#attached(),
       ask(verb) {
         broker.#refuseWhileDraining();
         return broker.#ask(verb);
@@ -268,6 +272,11 @@ export class Broker {
   }
 
   // ── workers ────────────────────────────────────────────────────────────────
+
+  /** Worker streams that have said hello, in the order in which they came. */
+  #attached(): Session[] {
+    return [...this.#lanes.values()].filter(({ state }) => state === "open" || state === "draining");
+  }
 
   /** A worker opened a stream. */
   openSession(link: Link): Session {
@@ -552,6 +561,7 @@ export class Broker {
     this.#waiters.interruptAll();
     for (const session of [...this.#lanes.values()]) session.dismiss("shutdown");
     if (this.#lanes.size > 0) await new Promise<void>((resolve) => (this.#allClosed = resolve));
+    await this.#announcer.announce();
   }
 
   /** Lets go of everything at once. Streams that are still open are ended. */
@@ -560,6 +570,7 @@ export class Broker {
     for (const stop of this.#stops) stop();
     this.#dispatcher.close();
     this.#ticker.close();
+    this.#announcer.close();
     this.#waiters.close();
     for (const session of [...this.#lanes.values()]) session.finish();
   }

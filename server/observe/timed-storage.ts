@@ -2,6 +2,7 @@
 import { performance } from "node:perf_hooks";
 import type { JobKey, JobState } from "../job/job.ts";
 import type {
+  Attached,
   Claim,
   Enqueue,
   Extend,
@@ -89,6 +90,12 @@ export class TimedStorage implements Storage {
   pause(queue: string, paused: boolean) {
     return timed(this.#verbs.pause, this.#storage.pause(queue, paused));
   }
+  announce(attached: Attached, validMs: number) {
+    return timed(this.#verbs.announce, this.#storage.announce(attached, validMs));
+  }
+  announced() {
+    return timed(this.#verbs.announced, this.#storage.announced());
+  }
   hint(broker: string, hint: Hint) {
     this.#storage.hint(broker, hint);
   }
@@ -120,6 +127,8 @@ const verbs = [
   "count",
   "list",
   "pause",
+  "announce",
+  "announced",
 ] as const satisfies (keyof Storage)[];
 
 /** Real time, whatever the broker's clock says: it is the machine that is measured. */

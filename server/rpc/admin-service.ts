@@ -4,6 +4,7 @@ import {
   AdminService,
   type GetServerInfoResponseSchema,
   type JobSummarySchema,
+  type ListWorkersResponseSchema,
   type QueueInfoSchema,
   type WorkerInfoSchema,
 } from "../../gen/queuecall/v1/admin_pb.js";
@@ -11,10 +12,10 @@ import { JobState as ProtoState } from "../../gen/queuecall/v1/job_pb.js";
 import { invalidField } from "../../protocol/errors.ts";
 import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE } from "../../protocol/limits.ts";
 import { version } from "../../protocol/version.ts";
-import type { QueueInfo, Selection, ServerInfo } from "../broker/admin.ts";
+import type { BrokerWorkers, QueueInfo, Selection, ServerInfo } from "../broker/admin.ts";
 import type { Broker } from "../broker/broker.ts";
-import type { Session } from "../broker/session.ts";
 import type { JobState, JobSummary } from "../job/job.ts";
+import type { AttachedWorker } from "../storage/storage.ts";
 import { EVERY_QUEUE } from "./access.ts";
 import { type UnaryMethod, unary } from "./broker-service.ts";
 import { cursorOf, pageToken } from "./page-token.ts";
@@ -47,10 +48,9 @@ export function adminService({ admin }: Broker): UnaryMethod[] {
       const { jobs, next } = await admin.jobs(selection(request, anyState));
       return { jobs: jobs.map(summaryMessage), nextPageToken: nextToken(request, next) };
     }),
-    unary(method.listWorkers, ["admin"], ofAll, async () => ({
-      brokerId: admin.brokerId,
-      workers: admin.workers().map(workerMessage),
-    })),
+    unary(method.listWorkers, ["admin"], ofAll, async ({ hereOnly }) =>
+      workersMessage(admin.brokerId, hereOnly ? [admin.workersHere()] : await admin.workers()),
+    ),
     unary(method.pauseQueue, ["admin"], ofQueue, async (request) => {
       await admin.pause(ofQueue(request));
       return {};
@@ -124,7 +124,7 @@ function serverMessage(info: ServerInfo): MessageInitShape<typeof GetServerInfoR
 }
 
 function queueMessage(info: QueueInfo): MessageInitShape<typeof QueueInfoSchema> {
-  const { queue, paused, jobs, oldestWaitMs, workersHere } = info;
+  const { queue, paused, jobs, oldestWaitMs, workers, workersHere } = info;
   return {
     queue,
     paused,
@@ -135,6 +135,7 @@ function queueMessage(info: QueueInfo): MessageInitShape<typeof QueueInfoSchema>
     failed: BigInt(jobs.failed),
     cancelled: BigInt(jobs.cancelled),
     ...(oldestWaitMs !== undefined && { oldestWait: durationOf(oldestWaitMs) }),
+    workers,
     workersHere,
   };
 }
@@ -153,11 +154,18 @@ function summaryMessage(job: JobSummary): MessageInitShape<typeof JobSummarySche
   };
 }
 
-function workerMessage(session: Session): MessageInitShape<typeof WorkerInfoSchema> {
-  const { workerId, sessionId, queues, window, outstanding, connectTime, clientInfo, state } = session;
+function workersMessage(
+  brokerId: string,
+  brokers: readonly BrokerWorkers[],
+): MessageInitShape<typeof ListWorkersResponseSchema> {
   return {
-    ...{ workerId, sessionId, queues: [...queues], window, outstanding, clientInfo },
-    connectTime: timestampOf(connectTime),
-    draining: state === "draining",
+    brokerId,
+    brokers: brokers.map(({ brokerId: id, workers }) => ({ brokerId: id, workers })),
+    workers: brokers.flatMap(({ brokerId: id, listed }) => listed.map((worker) => workerMessage(id, worker))),
   };
+}
+
+function workerMessage(brokerId: string, worker: AttachedWorker): MessageInitShape<typeof WorkerInfoSchema> {
+  const { queues, connectTime, ...same } = worker;
+  return { ...same, brokerId, queues: [...queues], connectTime: timestampOf(connectTime) };
 }

@@ -125,6 +125,15 @@ export interface Storage {
    */
   pause(queue: string, paused: boolean): Promise<{ wake: string[] }>;
 
+  /**
+   * Tells all brokers which workers are attached to this one, in place of what it told before. Not kept: forgotten by
+   * itself after `validMs`, so a broker that died is not counted for longer.
+   */
+  announce(attached: Attached, validMs: number): Promise<void>;
+
+  /** What brokers announced last, this one included, as far as it is still valid; by broker id. */
+  announced(): Promise<Map<string, Attached>>;
+
   /** Tells other brokers that something may have changed. Best effort: may be lost, doubled, late. Never throws. */
   hint(broker: string, hint: Hint): void;
 
@@ -311,6 +320,32 @@ export interface QueueCounts {
   paused: boolean;
   /** Age of the job that is first in line; undefined where none is QUEUED. Milliseconds. */
   oldestWaitMs?: number;
+}
+
+/** A worker stream, as its broker sees it. */
+export interface AttachedWorker {
+  workerId: string;
+  /** "" for a minimal worker. */
+  sessionId: string;
+  queues: readonly string[];
+  /** Jobs it will hold. */
+  window: number;
+  /** Jobs it holds. */
+  outstanding: number;
+  /** When it said hello, on its broker's clock. Milliseconds since 1970. */
+  connectTime: number;
+  clientInfo: string;
+  draining: boolean;
+}
+
+/** The workers of one broker. */
+export interface Attached {
+  /** Streams, all of them. */
+  workers: number;
+  /** Streams that take jobs of a queue. */
+  byQueue: ReadonlyMap<string, number>;
+  /** Those that came first, as far as there is room to list them. */
+  listed: AttachedWorker[];
 }
 
 export interface List {

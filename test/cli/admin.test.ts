@@ -47,12 +47,19 @@ describe("what is there", () => {
 
   test("workers", async () => {
     expect(await ok("workers")).toMatchObject([{ workerId: "w1", queues: ["fail"], outstanding: 0, draining: false }]);
+    expect(await ok("workers", "--here")).toEqual(await ok("workers"));
     expect((await run("workers", "--url", "http://127.0.0.1:1", "--timeout", "2s")).code).toBe(69);
   });
 
   test("queues and jobs, by page", async () => {
     for (const id of ["a", "b", "c"]) await client.queue("seen").enqueue(id, 1);
-    expect(await queueNamed("seen")).toMatchObject({ queued: 3, running: 0, paused: false, workersHere: 0 });
+    expect(await queueNamed("seen")).toMatchObject({
+      queued: 3,
+      running: 0,
+      paused: false,
+      workers: 0,
+      workersHere: 0,
+    });
     expect((await queueNamed("seen")).oldestWaitMs).toBeGreaterThanOrEqual(0);
     const first = await ok("list", "--queue", "seen", "--state", "queued", "--limit", "2");
     expect(first.jobs).toMatchObject([

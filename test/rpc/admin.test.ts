@@ -7,6 +7,7 @@ import { JobFailure_Kind, JobState } from "../../gen/queuecall/v1/job_pb.js";
 import { type BrokerServer, createBroker } from "../../server/index.ts";
 import { createWorker, NonRetryableError, type Worker } from "../../worker/index.ts";
 import { bearer, role, startGuarded } from "../access/rig.ts";
+import { Stage } from "../faults/stage.ts";
 import { GrpcCaller, refusalOf } from "../support/grpc.ts";
 import { type RedisServer, redisUnavailable, startRedis } from "../support/redis.ts";
 
@@ -235,6 +236,27 @@ describe.skipIf(redisUnavailable)(
     });
     afterAll(() => redis.stop());
 
+    test("each knows the workers of both; those of one that died are gone within seconds", async () => {
+      await using stage = new Stage();
+      const [a, b] = [await stage.broker(redis.url), await stage.broker(redis.url)];
+      await stage.worker([a.url], { queue: "both" });
+      await stage.worker([b.url], { queue: "both" });
+      const caller = new GrpcCaller(a.address);
+      await using client = createQueueClient({ url: a.url });
+      await client.queue("both").enqueueAndWait("x", { n: 1 });
+      const seen = async () => {
+        const { workers, brokers, brokerId } = await caller.call(method.listWorkers, {});
+        const [queue] = (await caller.call(method.listQueues, {})).queues.filter((each) => each.queue === "both");
+        const places = workers.map((each) => (each.brokerId === brokerId ? "here" : "there"));
+        return { places, brokers: brokers.map((each) => each.workers), ofQueue: [queue?.workers, queue?.workersHere] };
+      };
+      const both = { places: ["here", "there"], brokers: [1, 1], ofQueue: [2, 1] };
+      await expect.poll(seen, { timeout: 10_000 }).toEqual(both);
+      await b.child.kill("SIGKILL");
+      await expect.poll(seen, { timeout: 20_000 }).toMatchObject({ brokers: [1], ofQueue: [1, 1] });
+      caller.close();
+    }, 60_000);
+
     test("a queue that one pauses is on hold at the other, until one of them resumes it", async () => {
       // Nobody looks by chance: only word from the other broker can bring the job.
       const settings = { probeIntervalMs: 3_600_000 };
@@ -248,13 +270,13 @@ describe.skipIf(redisUnavailable)(
       const count = async (caller: GrpcCaller) => (await caller.call(method.listQueues, {})).queues[0];
       try {
         await eventually(
-          () => two.call(method.listWorkers, {}),
+          () => two.call(method.listWorkers, { hereOnly: true }),
           ({ workers }) => workers.length === 1,
         );
         await one.call(method.pauseQueue, { queue: "q" });
         await client.queue("q").enqueue("a", 1);
         await sleep(300);
-        expect(await count(two)).toMatchObject({ queue: "q", paused: true, queued: 1n, workersHere: 1 });
+        expect(await count(two)).toMatchObject({ queue: "q", paused: true, queued: 1n, workers: 1, workersHere: 1 });
         expect(await count(one)).toMatchObject({ paused: true, workersHere: 0 });
         await one.call(method.resumeQueue, { queue: "q" });
         expect(await client.queue("q").wait("a")).toBe("done");

@@ -18,7 +18,7 @@
 // name, on all queues where they name none.
 //
 // Every call may answer STORE_UNAVAILABLE, and while the broker shuts down
-// BROKER_DRAINING (GetServerInfo and ListWorkers do not). All may be repeated.
+// BROKER_DRAINING (GetServerInfo, and ListWorkers with here_only, do not). All may be repeated.
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
@@ -342,11 +342,20 @@ export declare type QueueInfo = Message<"queuecall.v1.QueueInfo"> & {
   oldestWait?: Duration | undefined;
 
   /**
-   * Worker streams of this broker that take jobs of the queue; other brokers have their own.
+   * Worker streams of the broker that is asked that take jobs of the queue.
    *
    * @generated from field: uint32 workers_here = 10;
    */
   workersHere: number;
+
+  /**
+   * Worker streams of all brokers that take jobs of the queue. Those of other
+   * brokers as they last told, at most a few seconds ago; of each, the 1,000
+   * queues with most workers are counted.
+   *
+   * @generated from field: uint32 workers = 11;
+   */
+  workers: number;
 };
 
 /**
@@ -535,11 +544,17 @@ export declare type JobSummary = Message<"queuecall.v1.JobSummary"> & {
 export declare const JobSummarySchema: GenMessage<JobSummary>;
 
 /**
- * Nothing to say.
+ * Whose workers.
  *
  * @generated from message queuecall.v1.ListWorkersRequest
  */
 export declare type ListWorkersRequest = Message<"queuecall.v1.ListWorkersRequest"> & {
+  /**
+   * Only those of the broker that is asked. Never waits for the storage.
+   *
+   * @generated from field: bool here_only = 1;
+   */
+  hereOnly: boolean;
 };
 
 /**
@@ -549,24 +564,33 @@ export declare type ListWorkersRequest = Message<"queuecall.v1.ListWorkersReques
 export declare const ListWorkersRequestSchema: GenMessage<ListWorkersRequest>;
 
 /**
- * The worker streams of this broker.
+ * Worker streams.
  *
  * @generated from message queuecall.v1.ListWorkersResponse
  */
 export declare type ListWorkersResponse = Message<"queuecall.v1.ListWorkersResponse"> & {
   /**
-   * The broker that lists them.
+   * The broker that was asked.
    *
    * @generated from field: string broker_id = 1;
    */
   brokerId: string;
 
   /**
-   * In the order in which they connected. At most ServerLimits.max_workers.
+   * Broker by broker, in the order in which they connected: all of the broker
+   * that was asked (at most ServerLimits.max_workers), of another one as many as
+   * fit into 64 KiB.
    *
    * @generated from field: repeated queuecall.v1.WorkerInfo workers = 2;
    */
   workers: WorkerInfo[];
+
+  /**
+   * The brokers of the storage, the one that was asked first.
+   *
+   * @generated from field: repeated queuecall.v1.BrokerWorkers brokers = 3;
+   */
+  brokers: BrokerWorkers[];
 };
 
 /**
@@ -574,6 +598,33 @@ export declare type ListWorkersResponse = Message<"queuecall.v1.ListWorkersRespo
  * Use `create(ListWorkersResponseSchema)` to create a new message.
  */
 export declare const ListWorkersResponseSchema: GenMessage<ListWorkersResponse>;
+
+/**
+ * A broker, and how many workers it has.
+ *
+ * @generated from message queuecall.v1.BrokerWorkers
+ */
+export declare type BrokerWorkers = Message<"queuecall.v1.BrokerWorkers"> & {
+  /**
+   * Its id; new at each start.
+   *
+   * @generated from field: string broker_id = 1;
+   */
+  brokerId: string;
+
+  /**
+   * Worker streams at it, also those that are not listed.
+   *
+   * @generated from field: uint32 workers = 2;
+   */
+  workers: number;
+};
+
+/**
+ * Describes the message queuecall.v1.BrokerWorkers.
+ * Use `create(BrokerWorkersSchema)` to create a new message.
+ */
+export declare const BrokerWorkersSchema: GenMessage<BrokerWorkers>;
 
 /**
  * A worker stream.
@@ -636,6 +687,13 @@ export declare type WorkerInfo = Message<"queuecall.v1.WorkerInfo"> & {
    * @generated from field: bool draining = 8;
    */
   draining: boolean;
+
+  /**
+   * The broker that it is connected to.
+   *
+   * @generated from field: string broker_id = 9;
+   */
+  brokerId: string;
 };
 
 /**
@@ -937,7 +995,9 @@ export declare const AdminService: GenService<{
     output: typeof ListJobsResponseSchema;
   },
   /**
-   * Lists the worker streams of this broker. Each broker lists its own: ask all of them.
+   * Lists the worker streams of all brokers of the storage. Those of the broker
+   * that is asked are as they are; those of another as it last told, at most a
+   * few seconds ago, and a broker that died is left out within seconds.
    *
    * @generated from rpc queuecall.v1.AdminService.ListWorkers
    */

@@ -20,6 +20,8 @@
  *   qc:{queue}:h:<id>    list    tries that failed
  *   qc:{queue}:c:<broker>.<lane>  string  what the lane's newest claim got
  *   qc:queues:0 … 15     set     names of queues
+ *   qc:{#brokers}:b      zset    brokers, by when what they announced is over
+ *   qc:{#brokers}:a      hash    what each announced: attached.ts
  *   qc:schema            string  version of all this
  */
 
@@ -49,6 +51,12 @@ export class Keys {
   /** The hash with what a queue has beside its jobs. */
   meta(queue: string): string {
     return `${this.#tag(queue)}m`;
+  }
+
+  /** KEYS of the scripts that are about brokers, not about a queue: in a slot of their own, "#" is in no queue's name. */
+  ofBrokers(): string[] {
+    const tag = this.#tag("#brokers");
+    return [`${tag}b`, `${tag}a`];
   }
 
   index(queue: string, name: IndexName): string {

@@ -6,6 +6,7 @@
 import type { Disposition, Job, JobKey, JobState, JobStatus, LimitName } from "../../job/job.ts";
 import { encodeProgress } from "../blob.ts";
 import type {
+  Attached,
   CancelAnswer,
   Changed,
   Claim,
@@ -31,6 +32,7 @@ import type {
   TickAnswer,
 } from "../storage.ts";
 import { flag, outcomeArguments, specArguments } from "./arguments.ts";
+import { decodeAnnounced, encodeAttached } from "./attached.ts";
 import { type Argument, connect, connectOne, type Reply } from "./client.ts";
 import { HintLine } from "./hint-line.ts";
 import { decodeHint, encodeHint } from "./hints.ts";
@@ -298,6 +300,14 @@ class RedisStorage implements Storage {
     return { wake: decodeNames((await this.#run("pause", queue, [flag(paused)])) as Buffer) };
   }
 
+  async announce(attached: Attached, validMs: number): Promise<void> {
+    await this.#run("announce", this.#keys.ofBrokers(), [validMs, encodeAttached(attached)]);
+  }
+
+  async announced(): Promise<Map<string, Attached>> {
+    return decodeAnnounced((await this.#run("announced", this.#keys.ofBrokers(), [])) as Buffer[]);
+  }
+
   hint(broker: string, hint: Hint): void {
     this.#link.post("publish", this.#keys.hints(broker), encodeHint(hint));
   }
@@ -320,9 +330,11 @@ class RedisStorage implements Storage {
 
   // ── what they share ────────────────────────────────────────────────────────
 
-  #run(name: ScriptName, queue: string, args: Argument[]): Promise<Reply> {
+  /** @param of a queue, or the keys of a script that is about none */
+  #run(name: ScriptName, of: string | string[], args: Argument[]): Promise<Reply> {
     const common = [this.#options.clockOffsetMs?.() ?? 0, this.#options.brokerId];
-    return this.#link.run(script(name), this.#keys.ofScript(queue), [...common, ...args]);
+    const keys = typeof of === "string" ? this.#keys.ofScript(of) : of;
+    return this.#link.run(script(name), keys, [...common, ...args]);
   }
 
   async #inChunks<T>(items: readonly T[], ask: (chunk: T[]) => Promise<Reply>): Promise<Reply[]> {

@@ -18,6 +18,8 @@ export type ScriptName =
   | "count"
   | "list"
   | "pause"
+  | "announce"
+  | "announced"
   | "inspect";
 
 export interface Script {

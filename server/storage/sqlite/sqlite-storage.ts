@@ -13,6 +13,7 @@ import * as lifecycle from "../../job/lifecycle.ts";
 import { summaryOf } from "../../job/record.ts";
 import { bytesOf } from "../blob.ts";
 import type {
+  Attached,
   CancelAnswer,
   Changed,
   Claim,
@@ -71,6 +72,8 @@ class SqliteStorage implements Storage {
   #ready = true;
   #closed = false;
   #nowUs = 0;
+  /** What this broker announced last: of no use to the next one, so it is not written down. */
+  #announced: { attached: Attached; until: number } | undefined;
 
   constructor({ db, url, durability, maxBytes }: Opened, options: StorageOptions) {
     this.#options = options;
@@ -242,6 +245,17 @@ class SqliteStorage implements Storage {
       this.#queues.setPaused(queue, paused);
       return { wake: [] };
     });
+  }
+
+  /** The one broker of a file is also the one that is told. */
+  async announce(attached: Attached, validMs: number): Promise<void> {
+    this.#announced = { attached, until: this.#options.clock.now() + validMs };
+  }
+
+  async announced(): Promise<Map<string, Attached>> {
+    const last = this.#announced;
+    const valid = last !== undefined && last.until > this.#options.clock.now();
+    return new Map(valid ? [[this.#options.brokerId, last.attached]] : []);
   }
 
   hint(): void {}

@@ -1,6 +1,7 @@
 /** What operators ask of a storage: counts, lists, a queue on hold. */
 import { describe, expect, test } from "vitest";
 import type { JobState } from "../../../server/job/job.ts";
+import type { Attached } from "../../../server/storage/storage.ts";
 import { completed, failed, key, LEASE, onEveryBackend, QUEUE, type Rig, SECOND, TTL } from "./rig.ts";
 
 const none = { scheduled: 0, queued: 0, running: 0, succeeded: 0, failed: 0, cancelled: 0 };
@@ -199,6 +200,45 @@ onEveryBackend("admin", (rig) => {
       await rig.enqueue("a");
       expect((await rig.claim()).jobs).toEqual([]);
       expect((await rig.storage.count("other")).paused).toBe(false);
+    });
+  });
+
+  describe("announce", () => {
+    const worker = {
+      ...{
+        workerId: "w{1}",
+        sessionId: "",
+        queues: ["q", "__proto__"],
+        window: 4,
+        outstanding: 1,
+        connectTime: 1_700_000_000_000,
+      },
+      ...{ clientInfo: "tüst/1", draining: true },
+    };
+    const attached = (workers: number): Attached => ({
+      workers,
+      byQueue: new Map([
+        ["q", workers],
+        ["__proto__", 1],
+      ]),
+      listed: [worker],
+    });
+
+    test("what was said last is read, whole", async () => {
+      expect(await rig.storage.announced()).toEqual(new Map());
+      await rig.storage.announce(attached(1), 7 * SECOND);
+      await rig.storage.announce(attached(2), 7 * SECOND);
+      expect(await rig.storage.announced()).toEqual(new Map([["b1", attached(2)]]));
+    });
+
+    test("it is over by itself, also for the next who says something", async () => {
+      await rig.storage.announce(attached(1), 7 * SECOND);
+      await rig.advance(6 * SECOND);
+      expect([...(await rig.storage.announced()).keys()]).toEqual(["b1"]);
+      await rig.advance(SECOND);
+      expect(await rig.storage.announced()).toEqual(new Map());
+      await rig.storage.announce(attached(3), 7 * SECOND);
+      expect((await rig.storage.announced()).get("b1")?.workers).toBe(3);
     });
   });
 

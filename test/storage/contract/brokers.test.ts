@@ -103,6 +103,20 @@ for (const backend of backends.filter(({ name }) => shared.has(name))) {
       expect((await b3.claim(rig.claimOf())).jobs).toHaveLength(1);
     });
 
+    test("each says what is attached to it, all read it, and who says nothing any more is left out", async () => {
+      const attached = (workers: number) => ({ workers, byQueue: new Map([["q", workers]]), listed: [] });
+      await rig.storage.announce(attached(1), 7 * SECOND);
+      await rig.advance(4 * SECOND);
+      await b2.announce(attached(2), 7 * SECOND);
+      const counts = async () => [...(await b3.announced())].map(([id, { workers }]) => [id, workers]).sort();
+      expect(await counts()).toEqual([
+        ["b1", 1],
+        ["b2", 2],
+      ]);
+      await rig.advance(3 * SECOND);
+      expect(await counts()).toEqual([["b2", 2]]);
+    });
+
     test("hints arrive, whole", async () => {
       const status = (await rig.enqueue("a")).status;
       const hints: Hint[] = [

@@ -89,6 +89,26 @@ describe.skipIf(redisUnavailable)(`keys in Redis${redisUnavailable ? ` (skipped:
     expect(bytes).toBeLessThan(600);
   });
 
+  test("what brokers announce of their workers goes once no broker is left, with all its keys", async () => {
+    const server = await serverOf();
+    let offset = 0;
+    const one = await storageOn(server.url, { clockOffsetMs: () => offset });
+    const two = await storageOn(server.url, { brokerId: "b2", clockOffsetMs: () => offset });
+    const attached = { workers: 1, byQueue: new Map([["q", 1]]), listed: [] };
+    await one.announce(attached, 60_000);
+    await two.announce(attached, 7_000);
+    const ttls = () => Promise.all(["qc:{#brokers}:b", "qc:{#brokers}:a"].map((each) => server.admin.pttl(each)));
+    for (const ttl of await ttls()) expect(ttl).toBeGreaterThan(7_000);
+    offset = 60_000;
+    await two.announce(attached, 7_000);
+    expect(await server.admin.hkeys("qc:{#brokers}:a")).toEqual(["b2"]);
+    expect(await server.admin.zrange("qc:{#brokers}:b", "0", "-1")).toEqual(["b2"]);
+    for (const ttl of await ttls()) expect(ttl).toBeGreaterThan(0);
+    // What another version writes, or somebody's hand.
+    await server.admin.hset("qc:{#brokers}:a", "b2", "{");
+    expect(await one.announced()).toEqual(new Map());
+  });
+
   test("two prefixes on one server know nothing of each other", async () => {
     const server = await serverOf();
     const [one, two] = [await storageOn(server.url), await storageOn(`${server.url}?prefix=two`)];

@@ -85,13 +85,13 @@ describe("scripts", () => {
 
   test("each verb has one; the rest is the library", () => {
     expect(library.sort()).toEqual(["lifecycle.lua", "prelude.lua", "time-driven.lua"]);
-    expect(verbs.length).toBe(16);
+    expect(verbs.length).toBe(18);
   });
 
   test.each(verbs)("%s declares ARGV, returns, cost and what it is refused for", (file, text) => {
     for (const head of [/^-- ARGV: /m, /^-- Returns /m, /^-- Cost: /m]) expect(text).toMatch(head);
     const flags = /^#!lua(?: flags=(\S+))?\n/.exec(text)?.[1];
-    const reads = ["read.lua", "read-many.lua", "count.lua", "list.lua", "inspect.lua"];
+    const reads = ["read.lua", "read-many.lua", "count.lua", "list.lua", "inspect.lua", "announced.lua"];
     expect(flags).toBe(file === "enqueue.lua" ? undefined : reads.includes(file) ? "no-writes" : "allow-oom");
     const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("--"));
     expect(lines.length).toBeLessThanOrEqual(60);
