@@ -5,6 +5,11 @@ import type { Logger } from "./server.ts";
 
 /** Names whose values belong in no log, should somebody pass them after all. */
 const secrets = ["payload", "headers", "data", "token", "authorization", "password", "leaseToken"];
+/** Without the other properties of an error: those of ioredis carry the arguments of a command, and with them payloads. */
+const err = (error: Error) => {
+  const { type, message, stack, code } = pino.stdSerializers.err(error);
+  return { type, message, stack, code };
+};
 const redact = { paths: secrets.flatMap((name) => [name, `*.${name}`]), censor: "[redacted]" };
 
 /** @param stream where lines go; for tests */
@@ -15,7 +20,13 @@ export async function createLogger(
   const terminal = "isTTY" in stream && stream.isTTY;
   const format = logFormat ?? (terminal ? "pretty" : "json");
   const write = (line: string) => void stream.write(withoutCredentials(line));
-  const options = { level: logLevel, redact, base: null, timestamp: pino.stdTimeFunctions.isoTime };
+  const options = {
+    level: logLevel,
+    redact,
+    serializers: { err },
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+  };
   if (format === "json") {
     const json: Logger = pino(options, { write });
     return json;

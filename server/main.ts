@@ -3,7 +3,7 @@ import { systemClock } from "../protocol/clock.ts";
 import { AccessRefused } from "./access/refused.ts";
 import { type Config, ConfigError } from "./config.ts";
 import { createLogger, withoutCredentials } from "./logger.ts";
-import { type BrokerServer, createBroker, ListenRefused } from "./server.ts";
+import { type BrokerServer, createBroker, ListenRefused, type Logger } from "./server.ts";
 import { StorageRefused } from "./storage/storage.ts";
 
 /** Exit codes of a broker process. */
@@ -20,6 +20,7 @@ const ONE_SIGNAL_MS = 250;
 export async function serve(config: Config): Promise<number> {
   const logger = await createLogger(config);
   for (const warning of config.warnings) logger.warn({}, warning);
+  surviveOrEnd(logger);
   const signal = firstSignal(() => {
     logger.warn({}, "second signal: exiting at once");
     process.exit(ExitCode.cut);
@@ -48,7 +49,7 @@ export async function serve(config: Config): Promise<number> {
   return cut ? ExitCode.cut : ExitCode.drained;
 }
 
-async function start(config: Config, logger: Awaited<ReturnType<typeof createLogger>>): Promise<BrokerServer> {
+async function start(config: Config, logger: Logger): Promise<BrokerServer> {
   const { storage, grpc, http, tls, tokens, settings } = config;
   try {
     return await createBroker({ storage, grpc, http, tls, tokens, settings, logger });
@@ -58,6 +59,22 @@ async function start(config: Config, logger: Awaited<ReturnType<typeof createLog
     }
     throw error;
   }
+}
+
+/**
+ * Bugs that reached the top: docs/decisions/0009. A rejection that nobody handled is one answer that got lost. After an
+ * exception nobody knows what else was left half done in memory; the storage is safe against a process that is killed.
+ */
+function surviveOrEnd(logger: Logger): void {
+  process.on("unhandledRejection", (reason) => logger.error({ err: errorOf(reason) }, "unhandled rejection"));
+  process.on("uncaughtException", (error) => {
+    logger.error({ err: errorOf(error) }, "uncaught exception: exiting, accepted jobs are kept");
+    process.exit(ExitCode.cut);
+  });
+}
+
+function errorOf(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
 
 function readyLine({ grpcAddress, httpAddress, storage }: BrokerServer): string {

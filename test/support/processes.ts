@@ -13,6 +13,21 @@ export interface StartOptions {
   input?: string | Uint8Array;
 }
 
+/**
+ * What Node prints last when an exception or a rejection that nobody handled ends a process; what a broker logs that
+ * survives one, or answers INTERNAL.
+ */
+const BROKEN = /^Node\.js v\d|unhandled rejection|uncaught exception|internal error/m;
+
+const broken = new Set<Child>();
+
+/** What processes said that broke since this was last asked. After each test there must be none: test/support/setup.ts. */
+export function breakages(): string[] {
+  const said = [...broken].map(({ stderr }) => stderr);
+  broken.clear();
+  return said;
+}
+
 /** How a process ended, and all it said. */
 export interface Ended {
   code: number | null;
@@ -37,7 +52,10 @@ export class Child implements AsyncDisposable {
     // Tests run side by side, and only one broker can have the default port.
     this.process = spawn(program, args, { cwd, env: { ...inherited, QUEUECALL_HTTP: "off", ...env } });
     this.process.stdout?.setEncoding("utf8").on("data", (text: string) => this.#note(() => (this.stdout += text)));
-    this.process.stderr?.setEncoding("utf8").on("data", (text: string) => this.#note(() => (this.stderr += text)));
+    this.process.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      this.#note(() => (this.stderr += text));
+      if (BROKEN.test(this.stderr)) broken.add(this);
+    });
     // It may end without having read.
     this.process.stdin?.on("error", () => {}).end(input);
     this.ended = new Promise((resolve) =>

@@ -1,6 +1,4 @@
 /** The library against real brokers over real sockets. What time decides is tested in the other files. */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { expect, test } from "vitest";
 import type { Job } from "../../gen/queuecall/v1/job_pb.js";
 import { type BrokerServerOptions, createBroker } from "../../server/index.ts";
@@ -13,6 +11,7 @@ import {
   type WorkerOptions,
 } from "../../worker/index.ts";
 import { GrpcCaller, methods } from "../support/grpc.ts";
+import { Child } from "../support/processes.ts";
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
@@ -202,13 +201,7 @@ test("a worker keeps its process alive until run resolves, and not longer", asyn
     await worker.run({ signal: stop.signal });
     console.log("drained");
   `;
-  const child = spawn(process.execPath, ["--input-type=module", "-e", code], { stdio: ["ignore", "pipe", "inherit"] });
-  let out = "";
-  child.stdout.on("data", (chunk) => {
-    out += chunk;
-  });
-  const exit = once(child, "exit");
+  await using child = new Child(["--input-type=module", "-e", code]);
   expect(text(await rig.run("a"))).toBe('"bye"');
-  expect(await exit).toEqual([0, null]);
-  expect(out).toBe("drained\n");
+  expect(await child.ended).toMatchObject({ code: 0, signal: null, stdout: "drained\n" });
 });

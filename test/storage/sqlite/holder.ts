@@ -6,5 +6,5 @@ import { specOf, unique } from "../specs.ts";
 const storage = await openStorage(`sqlite:${process.argv[2]}`, { brokerId: "b1", clock: systemClock, warn: () => {} });
 const requests = Array.from({ length: 100 }, (_, i) => specOf(`job ${i}`));
 await Promise.all(requests.map((spec) => storage.enqueue({ spec, requestId: unique(), hungryHere: false })));
-process.send?.("stored");
+console.log("stored");
 setInterval(() => {}, 1_000);

@@ -1,7 +1,4 @@
 /** What a file must be to be opened, and that nothing happens to it otherwise. */
-
-import { fork } from "node:child_process";
-import { once } from "node:events";
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ManualClock } from "../../../protocol/manual-clock.ts";
 import { openStorage } from "../../../server/storage/open.ts";
 import { type Storage, type StorageOptions, StorageRefused } from "../../../server/storage/storage.ts";
+import { Child } from "../../support/processes.ts";
 import { testOptions } from "../../support/storages.ts";
 import { key, specOf, unique } from "../contract/rig.ts";
 
@@ -200,11 +198,10 @@ describe("is refused, and the file left as it is", () => {
   });
 
   test("a file that is in use in another process, until that is killed", async () => {
-    const child = fork(new URL("./holder.ts", import.meta.url), [path], { stdio: "inherit" });
-    expect((await once(child, "message"))[0]).toBe("stored");
+    await using child = new Child(["test/storage/sqlite/holder.ts", path]);
+    await child.line(/^stored/);
     expect(await open().catch((error: Error) => error.message)).toMatch(/in use/);
-    child.kill("SIGKILL");
-    await once(child, "exit");
+    await child.kill("SIGKILL");
     // What was answered is there: nothing was closed, nothing was flushed by hand.
     const storage = await open();
     expect(await storage.readMany([key("job 0"), key("job 99")])).toMatchObject([
