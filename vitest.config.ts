@@ -9,8 +9,9 @@ export default defineConfig({
     // Also on two cores, where it would be one: most of the time goes into waiting for processes and servers.
     maxWorkers: 2,
     setupFiles: ["test/support/setup.ts"],
-    testTimeout: 15_000,
-    hookTimeout: 30_000,
+    // For what hangs, not for what is slow: no test asserts speed, and the machine may have other things to do.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     teardownTimeout: 5_000,
     // An unhandled rejection or exception fails the run, even if every test passed.
     dangerouslyIgnoreUnhandledErrors: false,
