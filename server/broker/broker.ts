@@ -32,7 +32,7 @@ import { Dispatcher } from "./dispatcher.ts";
 import type { Link } from "./frames.ts";
 import { LimitsByQueue } from "./limits-by-queue.ts";
 import { blind, type Observer } from "./observer.ts";
-import { Session, type SessionHost } from "./session.ts";
+import { deliveryLeaseMs, Session, type SessionHost } from "./session.ts";
 import { Ticker } from "./ticker.ts";
 import { type WaitEnd, type Waiter, Waiters } from "./waiters.ts";
 
@@ -105,8 +105,6 @@ export class Broker {
       claimed: ({ jobs }) => {
         for (const job of jobs) this.#started(job);
       },
-      graceFor: (queue) => this.#ticker.graceFor(queue),
-      graced: (queue) => this.#ticker.graced(queue),
     });
     this.#announcer = new Announcer({ clock, storage, sessions: () => this.#attached() });
     this.admin = new Admin(this.#adminHost());
@@ -374,7 +372,9 @@ export class Broker {
 
   #started(job: Claimed): void {
     this.#watched(job);
-    if (job.runTimeoutLeftMs > 0) this.#ticker.expect(job.queue, job.runTimeoutLeftMs);
+    // A queue that was idle is looked at again as soon as its lease may be over.
+    const inMs = deliveryLeaseMs(this.settings.leaseMs);
+    this.#ticker.expect(job.queue, job.runTimeoutLeftMs > 0 ? Math.min(inMs, job.runTimeoutLeftMs) : inMs);
     // The two clocks may differ by what storages on other machines are allowed to.
     const waitedMs = job.attempt === 1 ? Math.max(0, this.clock.now() - job.createTime) : undefined;
     this.#observer.started(job, waitedMs);
@@ -516,14 +516,10 @@ export class Broker {
 
   /** Asks the storage; what it throws becomes an error that may cross the wire. */
   async #ask<T>(verb: () => Promise<T>): Promise<T> {
-    const began = this.clock.monotonic();
     try {
-      const answer = await verb();
-      this.#ticker.healthy(began);
-      return answer;
+      return await verb();
     } catch (error) {
       if (!(error instanceof StorageUnavailable)) throw error;
-      this.#ticker.trouble(began);
       const text =
         error.accepted === "no"
           ? "the storage is not available: nothing was stored"

@@ -10,6 +10,7 @@ import type { Clock, Timer } from "../../protocol/clock.ts";
 import { LEASE_TOKEN_BYTES, MAX_CLAIM_BATCH } from "../../protocol/limits.ts";
 import type { Changed, Claim, ClaimAnswer, Claimed, Storage } from "../storage/storage.ts";
 import { deliveryLeaseMs, type Session } from "./session.ts";
+import { graceMs } from "./ticker.ts";
 
 /** One claim carries at most this much payload. Bytes. */
 const CLAIM_BYTES = 2 * 1024 * 1024;
@@ -25,8 +26,6 @@ export interface DispatcherOptions {
   probeIntervalMs: number;
   changed(changed: Changed): void;
   claimed(answer: ClaimAnswer): void;
-  graceFor(queue: string): { graceMs?: number };
-  graced(queue: string): void;
 }
 
 interface QueueState {
@@ -224,6 +223,7 @@ export class Dispatcher {
       tokens,
       leaseMs: deliveryLeaseMs(leaseMs),
       jitter: clock.random(),
+      graceMs: graceMs(leaseMs),
     };
   }
 
@@ -231,10 +231,7 @@ export class Dispatcher {
   async #askStorage(request: Claim): Promise<ClaimAnswer | undefined> {
     for (let tries = 0; tries < CLAIM_TRIES && !this.#closed; tries++) {
       try {
-        const grace = this.#o.graceFor(request.queue);
-        const answer = await this.#o.storage.claim({ ...request, ...grace });
-        if (grace.graceMs !== undefined) this.#o.graced(request.queue);
-        return answer;
+        return await this.#o.storage.claim(request);
       } catch {
         await new Promise<void>((resolve) => this.#o.clock.setTimer(resolve, CLAIM_RETRY_MS, { unref: true }));
       }

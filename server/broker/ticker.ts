@@ -1,10 +1,6 @@
 /**
  * Drives the time-driven work of every queue that this broker knows. No leader:
  * every broker ticks every queue, with jitter; the first to come does the work.
- *
- * After the storage (or this process) was away for longer than half a lease,
- * workers could not renew: each queue's next tick or claim then asks for one
- * heartbeat of grace before leases are reaped.
  */
 import type { Clock, Timer } from "../../protocol/clock.ts";
 import type { Changed, Storage, TickAnswer } from "../storage/storage.ts";
@@ -28,7 +24,6 @@ interface Entry {
   at: number;
   timer: Timer | undefined;
   running: boolean;
-  graced: number;
   /** Jobs in line, as the last tick here said. */
   queued: number;
 }
@@ -37,8 +32,6 @@ export class Ticker {
   readonly #o: TickerOptions;
   readonly #entries = new Map<string, Entry>();
   #discovery: Timer | undefined;
-  #troubleSince: number | undefined;
-  #stalls = 0;
   #closed = false;
 
   constructor(options: TickerOptions) {
@@ -56,30 +49,6 @@ export class Ticker {
     if (inMs !== undefined) this.#schedule(queue, entry, inMs);
   }
 
-  /** The grace to ask for with this claim or tick of the queue, if any. */
-  graceFor(queue: string): { graceMs: number } | Record<string, never> {
-    const entry = this.#entries.get(queue) ?? this.#learn(queue);
-    return entry.graced < this.#stalls ? { graceMs: Math.ceil(this.#o.leaseMs / 3) } : {};
-  }
-
-  /** The storage answered the call that carried the grace. */
-  graced(queue: string): void {
-    const entry = this.#entries.get(queue);
-    if (entry) entry.graced = this.#stalls;
-  }
-
-  /** A storage call failed that was begun at `since` (monotonic milliseconds). */
-  trouble(since: number): void {
-    this.#troubleSince ??= since;
-  }
-
-  /** A storage call that was begun at `since` succeeded. */
-  healthy(since: number): void {
-    const began = this.#troubleSince ?? since;
-    this.#troubleSince = undefined;
-    if (this.#o.clock.monotonic() - began > this.#o.leaseMs / 2) this.#stalls++;
-  }
-
   /** Jobs in line by queue, as of each queue's last tick here: at most some seconds ago where there is work. */
   *depths(): Generator<[queue: string, queued: number], void> {
     for (const [queue, { queued }] of this.#entries) yield [queue, queued];
@@ -93,7 +62,7 @@ export class Ticker {
   }
 
   #learn(queue: string): Entry {
-    const entry: Entry = { at: Number.POSITIVE_INFINITY, timer: undefined, running: false, graced: 0, queued: 0 };
+    const entry: Entry = { at: Number.POSITIVE_INFINITY, timer: undefined, running: false, queued: 0 };
     this.#entries.set(queue, entry);
     this.#schedule(queue, entry, this.#jittered(this.#o.leaseMs / 4));
     return entry;
@@ -114,26 +83,19 @@ export class Ticker {
       entry.at = Number.POSITIVE_INFINITY;
       return this.#schedule(queue, entry, 5);
     }
-    const began = clock.monotonic();
-    // A timer that fires this late means that this process stood still.
-    if (began - entry.at > leaseMs / 2) this.#stalls++;
     entry.at = Number.POSITIVE_INFINITY;
     entry.running = true;
     try {
-      const grace = this.graceFor(queue);
       const answer = await storage.tick({
         queue,
         jitter: clock.random(),
         hungryHere: this.#o.hungryHere(queue),
-        ...grace,
+        graceMs: graceMs(leaseMs),
       });
-      this.healthy(began);
       entry.queued = answer.queued;
-      if (grace.graceMs !== undefined) this.graced(queue);
       this.#pass(queue, answer);
       this.#schedule(queue, entry, this.#pace(answer));
     } catch {
-      this.trouble(began);
       this.#schedule(queue, entry, this.#jittered(1_000));
     } finally {
       entry.running = false;
@@ -171,4 +133,9 @@ export class Ticker {
   #jittered(ms: number): number {
     return Math.ceil(ms * (0.7 + 0.6 * this.#o.clock.random()));
   }
+}
+
+/** Time for one renewal: what workers get where nobody could renew for half a lease. */
+export function graceMs(leaseMs: number): number {
+  return Math.ceil(leaseMs / 3);
 }

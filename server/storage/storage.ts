@@ -364,8 +364,9 @@ export interface Tick {
   /** This broker has room for a job of the queue: wake nobody else. */
   hungryHere: boolean;
   /**
-   * The storage was away for longer than half a lease: reap no lease of the queue before this long from now, so that
-   * workers can renew first. Honoured by all brokers; cannot be extended in a row beyond 2 × the time first asked for.
+   * How long workers get to renew before leases that are over are reaped, where nobody has looked for half as long again:
+   * then the storage or the brokers stood still, and nobody could renew. The storage decides, and for all brokers, since
+   * what was sent before it stood still arrives after. Given once; the next look after it reaps. Absent: no grace.
    */
   graceMs?: number;
 }

@@ -5,7 +5,8 @@
  * queue that outgrows one slot can later be split into `{queue#1}`, `{queue#2}`,
  * …, since no name contains "#".
  *
- *   qc:{queue}:m         hash    place in line (n), bytes of unfinished jobs (b), grace of reaping (g, G), paused (p)
+ *   qc:{queue}:m         hash    place in line (n), bytes of unfinished jobs (b), last look for leases that are over (l),
+ *                                their grace (g), paused (p)
  *   qc:{queue}:s         zset    scheduled, by due time
  *   qc:{queue}:q         zset    queued, by -priority × 2^42 + place in line
  *   qc:{queue}:r         zset    running, by end of lease: this set is who runs

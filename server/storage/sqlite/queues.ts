@@ -3,33 +3,33 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 
 const PAGE = 1_000;
 
-/** Leases of the queue are not reaped for now: Tick.graceMs. */
-export interface Grace {
-  /** No lease is reaped before. */
-  until: number;
-  /** What further requests in the same row cannot pass. 0: no row. */
-  limit: number;
+/** When leases that are over were looked for, and whether they are left alone for now: Tick.graceMs. */
+export interface Look {
+  /** No lease is reaped before. 0: no grace. */
+  graceUntil: number;
+  /** The last look while leases ran. 0: none. */
+  lookedAt: number;
 }
 
-export const NO_GRACE: Grace = { until: 0, limit: 0 };
+const NEVER: Look = { graceUntil: 0, lookedAt: 0 };
 
 export class Queues {
   readonly #add: StatementSync;
   readonly #forget: StatementSync;
   readonly #page: StatementSync;
-  readonly #grace: StatementSync;
-  readonly #setGrace: StatementSync;
+  readonly #look: StatementSync;
+  readonly #setLook: StatementSync;
   readonly #paused: StatementSync;
   readonly #setPaused: StatementSync;
 
   constructor(db: DatabaseSync) {
-    this.#add = db.prepare("INSERT OR IGNORE INTO queues (name, grace_until, grace_limit, paused) VALUES (?, 0, 0, 0)");
+    this.#add = db.prepare("INSERT OR IGNORE INTO queues (name, grace_until, looked_at, paused) VALUES (?, 0, 0, 0)");
     this.#forget = db.prepare(
       "DELETE FROM queues WHERE name = ? AND paused = 0 AND NOT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_key WHERE queue = queues.name)",
     );
     this.#page = db.prepare(`SELECT name FROM queues WHERE name > ? ORDER BY name LIMIT ${PAGE}`);
-    this.#grace = db.prepare("SELECT grace_until AS until, grace_limit AS 'limit' FROM queues WHERE name = ?");
-    this.#setGrace = db.prepare("UPDATE queues SET grace_until = ?, grace_limit = ? WHERE name = ?");
+    this.#look = db.prepare("SELECT grace_until AS graceUntil, looked_at AS lookedAt FROM queues WHERE name = ?");
+    this.#setLook = db.prepare("UPDATE queues SET grace_until = ?, looked_at = ? WHERE name = ?");
     this.#paused = db.prepare("SELECT 1 FROM queues WHERE name = ? AND paused = 1");
     this.#setPaused = db.prepare("UPDATE queues SET paused = ? WHERE name = ?");
   }
@@ -58,11 +58,11 @@ export class Queues {
     this.#setPaused.run(paused ? 1 : 0, queue);
   }
 
-  grace(queue: string): Grace {
-    return (this.#grace.get(queue) as Grace | undefined) ?? NO_GRACE;
+  look(queue: string): Look {
+    return (this.#look.get(queue) as Look | undefined) ?? NEVER;
   }
 
-  setGrace(queue: string, { until, limit }: Grace): void {
-    this.#setGrace.run(until, limit, queue);
+  setLook(queue: string, { graceUntil, lookedAt }: Look): void {
+    this.#setLook.run(graceUntil, lookedAt, queue);
   }
 }

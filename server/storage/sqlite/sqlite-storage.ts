@@ -111,7 +111,9 @@ class SqliteStorage implements Storage {
       const now = this.#now();
       const changed = this.#timeDriven.run(request.queue, request.jitter, request.graceMs, now);
       const paused = this.#queues.paused(request.queue) && { paused: true as const };
-      return { jobs: this.#claims.claim(paused ? { ...request, max: 0 } : request, now), changed, ...paused };
+      const jobs = this.#claims.claim(paused ? { ...request, max: 0 } : request, now);
+      this.#timeDriven.looked(request.queue, request.graceMs, now);
+      return { jobs, changed, ...paused };
     });
   }
 
@@ -212,6 +214,7 @@ class SqliteStorage implements Storage {
     return this.#commits.submit(() => {
       const now = this.#now();
       const changed = this.#timeDriven.run(queue, jitter, graceMs, now);
+      this.#timeDriven.looked(queue, graceMs, now);
       this.#queues.forgetIfEmpty(queue);
       return { changed, queued: this.#jobs.memory.counts(queue).jobs.queued, ...this.#timeDriven.next(queue, now) };
     });

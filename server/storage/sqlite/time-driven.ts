@@ -3,7 +3,7 @@ import { becomeDue, expireLease, expireRun, expireStart, msOf, overdue } from ".
 import type { JobRecord } from "../../job/record.ts";
 import type { Changed, TickAnswer } from "../storage.ts";
 import type { Jobs } from "./jobs.ts";
-import { type Grace, NO_GRACE, type Queues } from "./queues.ts";
+import type { Look, Queues } from "./queues.ts";
 import type { Kept, TimeIndex } from "./rows.ts";
 
 const MAX_PER_KIND = 100;
@@ -19,13 +19,15 @@ export class TimeDriven {
 
   /** Leases before due times: a job that is back in line is claimed in its old place, not after those that were waiting. */
   run(queue: string, jitter: number, graceMs: number | undefined, nowUs: number): Changed[] {
-    const mayReap = this.#mayReap(queue, graceMs, msOf(nowUs));
+    const before = this.#queues.look(queue);
+    const graceUntil = this.#graceUntil(queue, before, graceMs, msOf(nowUs));
     const changed = [
-      ...(mayReap ? this.#each("running", queue, nowUs, (job) => expire(job, jitter, nowUs)) : []),
+      ...(graceUntil === 0 ? this.#each("running", queue, nowUs, (job) => expire(job, jitter, nowUs)) : []),
       ...this.#each("start_by", queue, nowUs, (job) => expireStart(job, nowUs)),
       ...this.#each("scheduled", queue, nowUs, becomeDue),
     ];
     for (const kept of this.#due("finished", queue, nowUs)) this.#jobs.remove(kept);
+    if (graceUntil !== before.graceUntil) this.#queues.setLook(queue, { ...before, graceUntil });
     return changed.map((kept) => this.#jobs.changed(kept, nowUs));
   }
 
@@ -34,7 +36,7 @@ export class TimeDriven {
     const { rows } = this.#jobs;
     const lease = rows.first("running", queue);
     const times = [
-      lease && Math.max(lease, this.#queues.grace(queue).until),
+      lease && Math.max(lease, this.#queues.look(queue).graceUntil),
       rows.first("scheduled", queue),
       rows.first("start_by", queue),
       rows.first("finished", queue),
@@ -55,22 +57,23 @@ export class TimeDriven {
     }
   }
 
-  /** A row of graces that follow each other without a chance to reap between lasts at most twice what its first one asked for. */
-  #mayReap(queue: string, graceMs: number | undefined, now: number): boolean {
-    const before = this.#queues.grace(queue);
-    const grace = graceMs === undefined ? before : extended(before, graceMs, now);
-    const over = now >= grace.until;
-    const after = over ? NO_GRACE : grace;
-    if (after.until !== before.until || after.limit !== before.limit) {
-      this.#queues.setGrace(queue, after);
+  /** Behind `run`, and behind what it was run for. Looks count while leases run; to within a part of the grace, so that they cost few writes. */
+  looked(queue: string, graceMs = 0, nowUs: number): void {
+    const before = this.#queues.look(queue);
+    const now = msOf(nowUs);
+    const worth = graceMs > 0 && now - before.lookedAt > graceMs / 4;
+    if (worth && this.#jobs.memory.counts(queue).jobs.running > 0) {
+      this.#queues.setLook(queue, { ...before, lookedAt: now });
     }
-    return over;
   }
-}
 
-function extended({ until, limit }: Grace, graceMs: number, now: number): Grace {
-  const bound = limit === 0 ? now + 2 * graceMs : limit;
-  return { until: Math.max(until, Math.min(now + graceMs, bound)), limit: bound };
+  /** Until when leases that are over are left alone, so that workers can renew; 0: they are not. A grace is always followed by a look that reaps. */
+  #graceUntil(queue: string, { graceUntil, lookedAt }: Look, graceMs = 0, now: number): number {
+    if (graceUntil > 0) return now < graceUntil ? graceUntil : 0;
+    if (graceMs === 0 || now - lookedAt <= graceMs * 1.5) return 0;
+    const lease = this.#jobs.rows.first("running", queue);
+    return lease !== undefined && lease <= now ? now + graceMs : 0;
+  }
 }
 
 function expire(job: JobRecord, jitter: number, nowUs: number): JobRecord {

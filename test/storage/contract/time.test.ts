@@ -239,27 +239,51 @@ onEveryBackend("tick", (rig) => {
       await rig.settled(job, completed());
     });
 
-    test("in a row, it lasts at most twice what was asked for first", async () => {
+    test("none where somebody has looked all the time: whose lease is over then is gone", async () => {
       await rig.enqueue("a");
-      await rig.claimOne();
-      await rig.advance(LEASE);
-      for (let ms = 0; ms < 2 * GRACE; ms += 5 * SECOND) {
-        expect((await rig.tick({ graceMs: GRACE })).changed).toEqual([]);
-        await rig.advance(5 * SECOND);
+      await rig.claim({ max: 1, graceMs: GRACE });
+      for (let ms = 0; ms < LEASE; ms += GRACE) {
+        await rig.advance(GRACE);
+        const { changed } = await rig.tick({ graceMs: GRACE });
+        expect(changed).toHaveLength(ms + GRACE < LEASE ? 0 : 1);
       }
-      expect((await rig.tick({ graceMs: GRACE })).changed).toHaveLength(1);
     });
 
-    test("once leases could be reaped, a new row begins", async () => {
+    test("one look that comes late is enough, also where it was sent in time: by a claim, by a tick", async () => {
+      for (const id of ["a", "b"]) await rig.enqueue(id);
+      await rig.claim({ max: 1, graceMs: GRACE });
+      await rig.advance(LEASE);
+      expect((await rig.claim({ max: 1, graceMs: GRACE })).changed).toEqual([]);
+      expect((await rig.tick({ graceMs: GRACE })).changed).toEqual([]);
+    });
+
+    test("the look after it reaps, however late that comes", async () => {
       await rig.enqueue("a");
-      await rig.tick({ graceMs: GRACE });
-      await rig.advance(2 * GRACE);
-      await rig.tick();
       await rig.claimOne();
       await rig.advance(LEASE);
       expect((await rig.tick({ graceMs: GRACE })).changed).toEqual([]);
+      await rig.advance(3 * GRACE);
+      expect((await rig.tick({ graceMs: GRACE })).changed).toHaveLength(1);
+    });
+
+    test("again, where again nobody has looked", async () => {
+      await rig.enqueue("a");
+      for (let run = 0; run < 2; run++) {
+        await rig.claimOne();
+        await rig.advance(LEASE);
+        expect((await rig.tick({ graceMs: GRACE })).changed).toEqual([]);
+        await rig.advance(GRACE);
+        expect((await rig.tick({ graceMs: GRACE })).changed).toHaveLength(1);
+      }
+    });
+
+    test("a queue that was idle for long is not one that nobody looked at", async () => {
+      await rig.tick({ graceMs: GRACE });
+      await rig.advance(10 * LEASE);
+      await rig.enqueue("a");
+      await rig.claim({ max: 1, graceMs: GRACE, leaseMs: GRACE });
       await rig.advance(GRACE);
-      expect((await rig.tick()).changed).toHaveLength(1);
+      expect((await rig.tick({ graceMs: GRACE })).changed).toHaveLength(1);
     });
 
     test("is each queue's own", async () => {

@@ -39,7 +39,7 @@ if repeated then
     if job then jobs[#jobs + 1] = answer(job) end
   end
 end
-if repeated or outdated then return { answers, jobs, held and 1 or 0 } end
+if repeated or outdated then return keep_look(work, { answers, jobs, held and 1 or 0 }) end
 
 local best, bytes, ids = {}, 0, { int(claim_id) }
 for id, job in pairs(loaded) do
@@ -68,4 +68,4 @@ if #jobs < max then
 else
   call('ZREM', HUNGRY, ME)
 end
-return { answers, jobs, held and 1 or 0 }
+return keep_look(work, { answers, jobs, held and 1 or 0 })

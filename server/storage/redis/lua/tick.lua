@@ -16,8 +16,8 @@ local function consider(index, not_before)
   local at = first[2] and math.max(tonumber(first[2]), not_before)
   if at and (not nearest or at < nearest) then nearest = at end
 end
-consider(RUNNING, work.reap and 0 or work.till)
+consider(RUNNING, work.till)
 consider(SCHEDULED, 0)
 consider(START_BY, 0)
 consider(FINISHED, 0)
-return { answers, call('ZCARD', QUEUED), nearest and math.max(1, nearest - NOW) or 0 }
+return keep_look(work, { answers, call('ZCARD', QUEUED), nearest and math.max(1, nearest - NOW) or 0 })

@@ -1,22 +1,27 @@
 -- All work that time alone causes, at most 100 jobs of each kind: for tick, and before each claim.
 
--- Leases of the queue are not reaped before grace_until. A row of graces that follow each other without a
--- chance to reap between lasts at most twice what its first one asked for.
-local function may_reap(grace, g, G)
-  local till, limit = tonumber(g or 0), tonumber(G or 0)
-  if grace ~= '' then
-    if limit == 0 then limit = NOW + 2 * tonumber(grace) end
-    till = math.max(till, math.min(NOW + tonumber(grace), limit))
-  end
-  return NOW >= till, till, limit
-end
-
-local function keep_grace(over, till, limit, grace)
-  if over and limit > 0 then call('HDEL', META, 'g', 'G') end
-  if not over and grace ~= '' then call('HSET', META, 'g', till, 'G', limit) end
-end
-
 local NOW_TEXT = int(NOW)
+
+-- Until when leases that are over are left alone, so that workers can renew; 0: they are not. Decided here and not by who
+-- asks: what was sent before a stall arrives after it. A grace is always followed by a look that reaps.
+local function grace_until(grace, till, looked)
+  if till > 0 then return NOW < till and till or 0 end
+  if grace == 0 or NOW - looked <= grace * 3 / 2 then return 0 end
+  local any = call('ZRANGEBYSCORE', RUNNING, '-inf', NOW_TEXT, 'LIMIT', 0, 1)
+  return #any > 0 and NOW + grace or 0
+end
+
+-- The last step, which passes the reply on. Looks count while leases run; to within a part of the grace, so that they
+-- cost few writes.
+local function keep_look(work, reply)
+  if work.till ~= work.was_till then
+    if work.till > 0 then call('HSET', META, 'g', work.till) else call('HDEL', META, 'g') end
+  end
+  if NOW - work.looked > work.grace / 4 and work.grace > 0 and call('ZCARD', RUNNING) > 0 then
+    call('HSET', META, 'l', NOW_TEXT)
+  end
+  return reply
+end
 
 -- Ids whose time in that index has come. Loads them.
 local function due(index)
@@ -27,10 +32,11 @@ end
 
 -- What is due, all of it read before the first write.
 local function gather(grace)
-  local meta = call('HMGET', META, 'g', 'G', 'p')
-  local work = { grace = grace, paused = meta[3] ~= false }
-  work.reap, work.till, work.limit = may_reap(grace, meta[1], meta[2])
-  work.leases = work.reap and due(RUNNING) or {}
+  local meta = call('HMGET', META, 'g', 'l', 'p')
+  local work = { grace = tonumber(grace) or 0, looked = tonumber(meta[2] or 0), paused = meta[3] ~= false }
+  work.was_till = tonumber(meta[1] or 0)
+  work.till = grace_until(work.grace, work.was_till, work.looked)
+  work.leases = work.till == 0 and due(RUNNING) or {}
   work.starts, work.scheduled, work.finished = due(START_BY), due(SCHEDULED), due(FINISHED)
   return work
 end
@@ -54,7 +60,6 @@ local function advance(work, jitter, hungry_here)
   end
   local function is(state) return function(job) return job.state == state end end
   local function never_started(job) return start_by(job) > 0 end
-  keep_grace(work.reap, work.till, work.limit, work.grace)
   each(work.leases, is('running'), function(job) expire(job, jitter) end)
   each(work.starts, never_started, function(job) finish(job, 'failed', 'start_timeout') end)
   each(work.scheduled, is('scheduled'), become_due)
