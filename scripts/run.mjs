@@ -28,6 +28,11 @@ const tasks = {
     useRedis();
     return await run("node", ["test/mutants/run.ts", ...args]);
   },
+  /** Real processes under faults. */
+  async chaos(args) {
+    useRedis();
+    return await run("node", ["test/chaos/run.ts", ...args]);
+  },
   interop,
   package: (args) => run("vitest", ["run", "--config", "test/package/vitest.config.ts", ...args]),
   /** Everything but the tests. Goes on after a failure, so that one run shows all that is wrong. */

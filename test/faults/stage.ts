@@ -19,14 +19,14 @@ export class Stage implements AsyncDisposable {
   /** A worker process on test/faults/worker-process.ts; each run of its handler is a line `run {json}`. */
   async worker(urls: string[], options: { concurrency?: number; queue?: string; ms?: number } = {}): Promise<Child> {
     const { concurrency = 16, queue = "work", ms = 2 } = options;
-    const child = this.#start([
-      "test/faults/worker-process.ts",
-      urls.join(","),
-      queue,
-      String(concurrency),
-      String(ms),
-    ]);
-    await child.line(/^started/);
+    const args = [urls.join(","), queue, String(concurrency), String(ms)];
+    return await this.started(["test/faults/worker-process.ts", ...args], /^started/);
+  }
+
+  /** Any process, once it has said that line. */
+  async started(args: string[], line: RegExp): Promise<Child> {
+    const child = this.#start(args);
+    await child.line(line);
     return child;
   }
 
