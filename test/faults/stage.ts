@@ -8,10 +8,10 @@ export class Stage implements AsyncDisposable {
 
   async broker(
     storage: string,
-    options: { grpc?: string; args?: string[] } = {},
+    options: { grpc?: string; args?: string[]; env?: Record<string, string> } = {},
   ): Promise<{ child: Child; url: string; address: string }> {
     const args = ["cli/main.ts", "serve", "--storage", storage, "--grpc", options.grpc ?? "127.0.0.1:0"];
-    const child = this.#start([...args, "--log-level", "warn", ...(options.args ?? [])]);
+    const child = this.#start([...args, "--log-level", "warn", ...(options.args ?? [])], options.env);
     const [, address = ""] = await child.line(/^ready grpc=(\S+)/);
     return { child, address, url: `http://${address}` };
   }
@@ -34,8 +34,8 @@ export class Stage implements AsyncDisposable {
     await Promise.all(this.#children.map((child) => child.kill("SIGKILL")));
   }
 
-  #start(args: string[]): Child {
-    const child = new Child(args);
+  #start(args: string[], env?: Record<string, string>): Child {
+    const child = new Child(args, { ...(env && { env }) });
     this.#children.push(child);
     return child;
   }

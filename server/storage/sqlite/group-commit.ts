@@ -16,8 +16,8 @@ const MAX_BATCH_MS = 10;
 export interface Transactions {
   begin(): void;
   commit(): void;
-  /** Also undoes what verbs keep in memory. Called with or without an open transaction. */
-  rollback(): void;
+  /** Also undoes what verbs keep in memory, and makes room where `error` says that there is none. Called with or without an open transaction. */
+  rollback(error: unknown): void;
 }
 
 interface Verb {
@@ -110,7 +110,7 @@ export class GroupCommit {
   #undo(error: unknown, batch: Verb[]): boolean {
     let fatal = isFatal(error);
     try {
-      this.#db.rollback();
+      this.#db.rollback(error);
     } catch {
       fatal = true;
     }

@@ -19,6 +19,8 @@ const MIN_BYTES = 512;
 export interface Opened {
   db: DatabaseSync;
   url: string;
+  /** undefined: in memory. */
+  path?: string;
   durability: Durability;
   /** Above this the file takes no new jobs; what is in it can still be worked off. Bytes. */
   maxBytes: number;
@@ -39,7 +41,7 @@ export function openDatabase(url: string, options: StorageOptions): Opened {
     throw new StorageRefused("storage memory: ends with its process, a file or a server is required; give its URL");
   }
   if (path === undefined) return { db: inMemory(), url: "memory:", durability, maxBytes };
-  return { db: openFile(path, synchronous, options.existing), url: `sqlite:${path}`, durability, maxBytes };
+  return { db: openFile(path, synchronous, options.existing), url: `sqlite:${path}`, path, durability, maxBytes };
 }
 
 /** `memory:`, `sqlite:PATH`, `sqlite:PATH?synchronous=normal&max_bytes=10000000`. */

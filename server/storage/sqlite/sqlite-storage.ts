@@ -46,6 +46,7 @@ import { Jobs } from "./jobs.ts";
 import { rollBack } from "./node-sqlite.ts";
 import { type Opened, openDatabase } from "./open-file.ts";
 import { Queues } from "./queues.ts";
+import { Reserve } from "./reserve.ts";
 import { type IndexName, indexes, type Kept } from "./rows.ts";
 import { isFull } from "./sqlite-error.ts";
 import { TimeDriven } from "./time-driven.ts";
@@ -69,13 +70,14 @@ class SqliteStorage implements Storage {
   readonly #commits: GroupCommit;
   readonly #listeners = new Set<(ready: boolean) => void>();
   readonly #hasRoom: () => boolean;
+  readonly #reserve: Reserve | undefined;
   #ready = true;
   #closed = false;
   #nowUs = 0;
   /** What this broker announced last: of no use to the next one, so it is not written down. */
   #announced: { attached: Attached; until: number } | undefined;
 
-  constructor({ db, url, durability, maxBytes }: Opened, options: StorageOptions) {
+  constructor({ db, url, path, durability, maxBytes }: Opened, options: StorageOptions) {
     this.#options = options;
     this.#db = db;
     this.#jobs = new Jobs(db);
@@ -84,6 +86,8 @@ class SqliteStorage implements Storage {
     this.#claims = new Claims(this.#jobs, options.brokerId);
     this.#commits = new GroupCommit(this.#transactions(), options.clock, (error) => this.#fail(error));
     this.#hasRoom = roomOf(db, maxBytes);
+    // Who only looks needs no room.
+    this.#reserve = path && !options.existing ? new Reserve(path, options.clock, options.warn) : undefined;
     const { version } = db.prepare("SELECT sqlite_version() AS version").get() as { version: string };
     this.info = { kind: "sqlite", url, durability, version: `SQLite ${version}` };
   }
@@ -297,7 +301,7 @@ class SqliteStorage implements Storage {
       case "create": {
         const limit = lifecycle.overLimit(this.#jobs.memory.unfinished(spec.queue), bytesOf(spec), limits);
         if (limit) return { kind: "queue_full", limit };
-        if (!this.#hasRoom()) return { kind: "full" };
+        if (this.#reserve?.held === false || !this.#hasRoom()) return { kind: "full" };
         const previous = this.#jobs.orCollect(kept, now);
         const made = this.#listen(this.#create(spec, request, previous, now), listen);
         const status = this.#jobs.status(made);
@@ -385,9 +389,10 @@ class SqliteStorage implements Storage {
         commit!.run();
         this.#jobs.memory.committed();
       },
-      rollback: () => {
+      rollback: (error) => {
         rollBack(rollback!);
         this.#jobs.memory.rolledBack();
+        if (isFull(error)) this.#reserve?.giveUp();
       },
     };
   }
