@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 import { generate, generatedCodeIsCurrent } from "./generated.mjs";
 import { interop } from "./interop.mjs";
 import { run, Stop } from "./process.mjs";
-import { installPackages, useNode, useRedis } from "./setup.mjs";
+import { installIfPossible, installPackages, installPeers, useNode, useRedis } from "./setup.mjs";
 
 const tasks = {
   /** All of it; or `-- worker`, `-- caller` with the URL of a broker. */
@@ -32,6 +32,13 @@ const tasks = {
   async chaos(args) {
     useRedis();
     return await run("node", ["test/chaos/run.ts", ...args]);
+  },
+  async bench(args) {
+    useRedis();
+    installPeers();
+    if (args.includes("--full"))
+      installIfPossible({ "apt-get": "nats-server rabbitmq-server strace", brew: "nats-server" });
+    return await run("node", ["bench/run.ts", ...args]);
   },
   interop,
   package: (args) => run("vitest", ["run", "--config", "test/package/vitest.config.ts", ...args]),

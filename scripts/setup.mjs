@@ -12,11 +12,22 @@ const OLDEST_VALKEY = [7, 2];
 /** `npm ci`, if node_modules is not what the lockfile says. */
 export function installPackages() {
   if (packagesMatch(readLock("package-lock.json"), readLock("node_modules/.package-lock.json"))) return;
-  console.error("setting up: npm ci");
+  npmCi("--include=dev", "--include=optional");
+}
+
+/** The peers of the benchmark, from its own lockfile. */
+export function installPeers() {
+  if (packagesMatch(readLock("bench/package-lock.json"), readLock("bench/node_modules/.package-lock.json"))) return;
+  npmCi("--prefix", "bench", "--ignore-scripts");
+}
+
+/** @param {string[]} options */
+function npmCi(...options) {
+  console.error(["setting up: npm ci", ...options].join(" "));
   // The npm that called us, if one did. No package needs its install script.
   const caller = process.env.npm_execpath ?? "";
   const npm = caller.endsWith("npm-cli.js") ? [process.execPath, caller] : ["npm"];
-  const args = ["ci", "--include=dev", "--include=optional", "--no-audit", "--no-fund", "--loglevel=error"];
+  const args = ["ci", ...options, "--no-audit", "--no-fund", "--loglevel=error"];
   tell([...npm, ...args], { shell: process.platform === "win32" && npm.length === 1 });
 }
 
@@ -89,19 +100,27 @@ const isRoot = process.getuid?.() === 0;
 /** CI machines are made to be thrown away, and root containers nearly always. */
 const mayInstall = () => isRoot || process.env.CI === "true";
 
-/** Commands that install redis-server, by the package manager they need. */
+/** @typedef {"apt-get" | "apk" | "dnf" | "brew"} Manager */
+
+/** @type {Record<Manager, string>} */
+const REDIS = { "apt-get": "redis-server", apk: "redis", dnf: "redis", brew: "redis" };
+
+/**
+ * Commands that install packages, by the package manager they need.
+ * @type {Record<Manager, (...names: string[]) => string[][]>}
+ */
 const managers = {
-  "apt-get": [
+  "apt-get": (...names) => [
     ["apt-get", "update", "-qq"],
-    ["apt-get", "install", "-qq", "-y", "--no-install-recommends", "redis-server"],
+    ["apt-get", "install", "-qq", "-y", "--no-install-recommends", ...names],
   ],
-  apk: [["apk", "add", "--no-cache", "redis"]],
-  dnf: [["dnf", "install", "-y", "redis"]],
-  brew: [["brew", "install", "redis"]],
+  apk: (...names) => [["apk", "add", "--no-cache", ...names]],
+  dnf: (...names) => [["dnf", "install", "-y", ...names]],
+  brew: (...names) => [["brew", "install", ...names]],
 };
 
 function systemManager() {
-  const names = /** @type {(keyof typeof managers)[]} */ (Object.keys(managers));
+  const names = /** @type {Manager[]} */ (Object.keys(managers));
   return names.find((name) => answer(name, ["--version"]) !== undefined);
 }
 
@@ -109,18 +128,43 @@ function howToInstall() {
   const name = systemManager();
   if (!name) return "install Redis 7 or newer (https://redis.io/docs/latest/operate/oss_and_stack/install/)";
   const sudo = isRoot || name === "brew" ? "" : "sudo ";
-  return `install it (${managers[name].map((command) => sudo + command.join(" ")).join(" && ")})`;
+  const commands = managers[name](REDIS[name]);
+  return `install it (${commands.map((command) => sudo + command.join(" ")).join(" && ")})`;
 }
 
 function installRedis() {
   const name = systemManager();
   if (!name) return undefined;
-  console.error(`setting up: installing redis-server with ${name}`);
+  installWith(name, REDIS[name]);
+  return findRedis();
+}
+
+/**
+ * Programs that the benchmark can do without: installed where that bothers nobody, left out where it cannot be.
+ * @param {Partial<Record<Manager, string>>} packages
+ */
+export function installIfPossible(packages) {
+  const name = systemManager();
+  const wanted = name && packages[name];
+  if (!name || !wanted || !mayInstall()) return;
+  try {
+    installWith(name, ...wanted.split(" "));
+  } catch (error) {
+    console.error(`left out: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+/**
+ * @param {Manager} name
+ * @param {string[]} packages
+ */
+function installWith(name, ...packages) {
+  console.error(`setting up: installing ${packages.join(" ")} with ${name}`);
   const sudo = isRoot || name === "brew" ? [] : ["sudo", "-n"];
   withoutServices(sudo, () => {
-    for (const command of managers[name]) tell([...sudo, ...command], { env: { DEBIAN_FRONTEND: "noninteractive" } });
+    for (const command of managers[name](...packages))
+      tell([...sudo, ...command], { env: { DEBIAN_FRONTEND: "noninteractive" } });
   });
-  return findRedis();
 }
 
 const POLICY = "/usr/sbin/policy-rc.d";

@@ -16,6 +16,8 @@ export const redisUnavailable: string | undefined = spawnSync(binary, ["--versio
   : undefined;
 
 export interface RedisServer {
+  /** Of the process that runs now. */
+  readonly pid: number;
   readonly url: string;
   readonly port: number;
   /** For what a test does behind the storage's back. Reconnects by itself. */
@@ -50,6 +52,9 @@ export async function startRedis({ args = [], port }: { args?: string[]; port?: 
   return {
     url: `redis://127.0.0.1:${at}`,
     port: at,
+    get pid() {
+      return child.pid!;
+    },
     admin,
     kill: (signal) => void child.kill(signal),
     async restart() {
