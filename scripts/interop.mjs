@@ -1,11 +1,11 @@
-/** The tests with workers and callers in Python: an environment of their own, the stubs as the example's README has them made, then vitest. */
+/** The tests with workers and callers in Python: an environment and stubs made by the commands of the example's README, then vitest. */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { delimiter, join, resolve } from "node:path";
 import { run, Stop } from "./process.mjs";
 
 const CACHE = resolve("node_modules/.cache/interop");
-const PACKAGES = ["grpcio", "grpcio-tools"];
+const README = resolve("examples/python/README.md");
 /** Together below three minutes. */
 const SETUP_MS = 95_000;
 const TESTS_MS = 80_000;
@@ -13,40 +13,37 @@ const started = Date.now();
 
 /** @param {string[]} args for vitest */
 export async function interop(args) {
-  const python = environment();
-  const protos = join(CACHE, "proto");
-  const stubs = join(CACHE, "stubs");
-  for (const folder of [protos, stubs]) {
+  const host = hostPython();
+  const folder = join(CACHE, `python-${host.version}`);
+  const [makeEnvironment, makeStubs] = commands();
+  const complete = join(folder, "complete");
+  if (!existsSync(complete) || readFileSync(complete, "utf8") !== makeEnvironment) {
+    console.error(`setting up: gRPC for Python ${host.version}`);
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(folder, { recursive: true });
+    shell(makeEnvironment, folder, host.program);
+    writeFileSync(complete, makeEnvironment);
   }
-  const { files } = JSON.parse(must("node", ["cli/main.ts", "proto", "--out", protos]));
-  must(python, [
-    ...["-m", "grpc_tools.protoc", `-I${protos}`, `--python_out=${stubs}`, `--grpc_python_out=${stubs}`],
-    ...files,
-  ]);
+  for (const made of ["proto", "queuecall", "google"]) rmSync(join(folder, made), { recursive: true, force: true });
+  shell(`. .venv/bin/activate\n${makeStubs}`, folder, host.program);
   const env = {
     ...process.env,
-    PYTHON: python,
-    PYTHONPATH: [stubs, resolve("examples/python")].join(delimiter),
+    PYTHON: join(folder, ".venv/bin/python"),
+    PYTHONPATH: [folder, resolve("examples/python")].join(delimiter),
     PYTHONDONTWRITEBYTECODE: "1",
   };
   return await run("vitest", ["run", "--config", "test/interop/vitest.config.ts", ...args], { env, timeout: TESTS_MS });
 }
 
-/** The Python of a virtual environment with gRPC; made at the first time. */
-function environment() {
-  const host = hostPython();
-  const folder = join(CACHE, `python-${host.version}`);
-  const python = join(folder, process.platform === "win32" ? "Scripts/python.exe" : "bin/python");
-  const complete = join(folder, "complete");
-  if (existsSync(complete)) return python;
-  console.error(`setting up: ${PACKAGES.join(" and ")} for Python ${host.version}`);
-  rmSync(folder, { recursive: true, force: true });
-  must(host.program, ["-m", "venv", folder]);
-  must(python, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", ...PACKAGES]);
-  writeFileSync(complete, "");
-  return python;
+/**
+ * The first block of the README: what is done once, and what follows every change of the protocol.
+ * @returns {[environment: string, stubs: string]}
+ */
+function commands() {
+  const [, block = ""] = /^```\n(.*?)^```$/ms.exec(readFileSync(README, "utf8")) ?? [];
+  const at = block.indexOf("npx ");
+  if (at < 0) throw new Stop("examples/python/README.md does not begin with its setup any more");
+  return [block.slice(0, at), block.slice(at)];
 }
 
 /** PYTHON, or the first that is new enough. */
@@ -65,15 +62,20 @@ function hostPython() {
 }
 
 /**
- * Runs a step and answers what it printed.
- * @param {string} program
- * @param {string[]} args
+ * Runs commands as the README has them, with this clone in place of the published package.
+ * @param {string} script
+ * @param {string} cwd
+ * @param {string} python
  */
-function must(program, args) {
-  const options = { encoding: /** @type {const} */ ("utf8"), timeout: Math.max(1, started + SETUP_MS - Date.now()) };
-  const { status, error, stdout, stderr } = spawnSync(program, args, options);
-  if (status === 0) return stdout;
-  throw new Stop(
-    `setting up failed: ${[program, ...args].join(" ")}: ${error?.message ?? `${stdout}${stderr}`.trim()}`,
-  );
+function shell(script, cwd, python) {
+  const env = { ...process.env, HOST_PYTHON: python, CLI: resolve("cli/main.ts"), PIP_DISABLE_PIP_VERSION_CHECK: "1" };
+  const given = 'set -e; python3() { command "$HOST_PYTHON" "$@"; }; npx() { shift; node "$CLI" "$@"; }\n';
+  const timeout = Math.max(1, started + SETUP_MS - Date.now());
+  const { status, error, stdout, stderr } = spawnSync("bash", ["-c", given + script], {
+    cwd,
+    env,
+    timeout,
+    encoding: "utf8",
+  });
+  if (status !== 0) throw new Stop(`setting up failed: ${error?.message ?? `${stdout}${stderr}`.trim()}\n${script}`);
 }

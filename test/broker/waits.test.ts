@@ -213,7 +213,7 @@ describe("when notifications are lost", () => {
     await rig.storage.settle({ ...job, leaseToken, outcome, jitter: 0, hungryHere: false });
   }
 
-  test("the sweep finds the outcome", async () => {
+  test("L-R11: the sweep finds the outcome", async () => {
     const job = spec();
     const waiting = rig.broker.enqueueAndWait(job, requestId(), 60_000, call());
     await rig.clock.advance(1);

@@ -163,7 +163,7 @@ describe.each(["multiplex", "unary"] as const)("%s", (mode) => {
       expect(durationMs(broker.requests("enqueueAndWait")[0]!.message.waitTimeout!)).toBe(30_000);
     });
 
-    it("rejects at the timeout though the RPC hangs, and leaves the RPC alone", async () => {
+    it("L15: rejects at the timeout though the RPC hangs, and leaves the RPC alone", async () => {
       const begun = performance.now();
       const call = rejection(connect().enqueueAndWait("job-1", 1, { timeout: 80 }));
       const { gone } = await broker.request("enqueueAndWait");

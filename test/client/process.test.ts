@@ -19,7 +19,7 @@ async function run(program: string, ...args: string[]): Promise<string> {
   return stdout.trim();
 }
 
-it("an idle client does not keep the process alive", async () => {
+it("L-R13: an idle client does not keep the process alive", async () => {
   broker.on("enqueueAndWait", (call) => ({ job: succeeded(call, "done") }));
   expect(await run("idle", broker.url)).toBe("done");
 });

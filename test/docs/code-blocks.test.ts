@@ -4,37 +4,26 @@
  *
  *   ts           a module
  *   ts fragment  part of one, with given.ts in scope
- *   ts sketch    checked by nobody, for code of others
+ *   ts sketch    code of others: checked by nobody
+ *   text         a picture, or pseudo-code
+ *   none, sh     commands
+ *
+ * That it is also run is shown by ledger.test.ts.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { createProgram } from "../../cli/program.ts";
 import { root } from "../support/processes.ts";
-
-interface Block {
-  file: string;
-  /** The line of its fence, from 1. */
-  line: number;
-  info: string;
-  lines: string[];
-}
+import { type Block, blocks, files, texts, wordsOf } from "./blocks.ts";
 
 /** What given.ts exports. */
 const given =
   "client, contentId, createQueueClient, createWorker, defineQueue, JobFailedError, NonRetryableError, send, signal, TimeoutError, to, url";
 
 const { scripts, exports: entries } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-const files = [
-  ...readdirSync(root),
-  ...["docs", "examples"].flatMap((folder) =>
-    readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((file) => join(folder, file)),
-  ),
-].filter((file) => file.endsWith(".md"));
-const texts = new Map(files.map((file) => [file, readFileSync(join(root, file), "utf8")]));
-const blocks = [...texts].flatMap(([file, text]) => blocksOf(file, text));
 const where = ({ file, line }: Block) => `${file}:${line}`;
 const of = (...infos: string[]) =>
   blocks.filter(({ info }) => infos.includes(info)).map((block) => [where(block), block] as const);
@@ -165,19 +154,6 @@ test.each(files)("%s: links lead somewhere", (file) => {
   expect(broken).toEqual([]);
 });
 
-function blocksOf(file: string, text: string): Block[] {
-  const found: Block[] = [];
-  let open: Block | undefined;
-  for (const [i, line] of text.split("\n").entries()) {
-    const fence = /^ {0,3}```(.*)$/.exec(line);
-    if (!fence) open?.lines.push(line);
-    else if (open) open = void found.push(open);
-    else open = { file, line: i + 1, info: fence[1]!.trim(), lines: [] };
-  }
-  expect(open, `${file}: a block is not closed`).toBeUndefined();
-  return found;
-}
-
 /** Every `queuecall …` of a block, without what a shell does around it. */
 function commandsOf({ line, lines }: Block): { line: number; words: string[] }[] {
   const joined = lines.join("\n").replaceAll(/\\\n/g, "  ").split("\n");
@@ -185,18 +161,6 @@ function commandsOf({ line, lines }: Block): { line: number; words: string[] }[]
     const [, command] = /(?:^|[$(;&|]\s*|\bdo |\buntil )(?:npx )?queuecall(?= |$)(.*)$/.exec(text.trim()) ?? [];
     return command === undefined ? [] : [{ line: line + 1 + i, words: wordsOf(command) }];
   });
-}
-
-/** The words of a simple command: quotes are taken off, and a comment, a pipe or a redirection ends it. */
-function wordsOf(command: string): string[] {
-  const words: string[] = [];
-  for (const [token] of command.matchAll(/(?:'[^']*'|"[^"]*"|[^\s'"])+/g)) {
-    if (/^(#|[|&;<>)]|\d?>)/.test(token)) break;
-    words.push(
-      token.replaceAll(/'([^']*)'|"([^"]*)"/g, (_, single = "", double = "") => single + double).replace(/[;)]$/, ""),
-    );
-  }
-  return words;
 }
 
 /** Without code, where brackets are no links. */

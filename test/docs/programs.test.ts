@@ -4,8 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type BrokerServer, createBroker } from "../../server/index.ts";
+import { Authority, hasOpenssl } from "../access/certificates.ts";
 import { Child, complete, root } from "../support/processes.ts";
 import { type RedisServer, startRedis } from "../support/redis.ts";
+import { wordsOf } from "./blocks.ts";
 
 let folder: string;
 let broker: BrokerServer;
@@ -40,12 +42,32 @@ test("README: the worker, the caller, and the command", async () => {
   const [command = ""] = blocks("README.md", "").filter((text) => text.startsWith("queuecall call"));
   await using running = new Child(program("worker.ts", worker));
   expect(await complete(program("caller.ts", caller))).toMatchObject({ code: 0, stderr: "" });
-  const words = [...command.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? "").slice(1);
-  const { code, stdout } = await complete(["cli/main.ts", ...words], { env: env() });
+  const { code, stdout } = await complete(["cli/main.ts", ...wordsOf(command).slice(1)], { env: env() });
   expect(code).toBe(0);
   expect(JSON.parse(stdout)).toEqual({ status: 200 });
   expect(running.stderr).not.toMatch(/Error/);
 });
+
+test("README.md: the three commands", async () => {
+  const [block = ""] = blocks("README.md", "").filter((text) => text.startsWith("npm run demo"));
+  const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const commands = block
+    .trim()
+    .split("\n")
+    .map((line) => wordsOf(line).slice(1));
+  expect(commands).toEqual([["run", "demo"], ["test"], ["start"]]);
+  // As npm runs them. The second is what runs this.
+  const [demo, , start] = commands.map((words) => scripts[words.at(-1)!].split(" ").slice(1));
+  const shown = await complete(demo);
+  expect([shown.code, shown.stdout]).toEqual([0, expect.stringContaining("JobFailedError")]);
+  const env = { QUEUECALL_GRPC: "127.0.0.1:0", QUEUECALL_HTTP: "127.0.0.1:0", QUEUECALL_DATA: join(folder, "data") };
+  await using child = new Child(start, { env });
+  const [, http] = await child.line(
+    /^ready grpc=127\.0\.0\.1:\d+ http=(127\.0\.0\.1:\d+) storage=sqlite:\S+ durability=file$/,
+  );
+  for (const path of ["healthz", "metrics"]) expect((await fetch(`http://${http}/${path}`)).status).toBe(200);
+  expect(await child.kill("SIGTERM")).toMatchObject({ code: 0 });
+}, 60_000);
 
 test("docs/operations.md: a broker is started, on SQLite and on Redis, and asked how it is", async () => {
   const [start = ""] = blocks("docs/operations.md", "");
@@ -103,21 +125,34 @@ test("docs/protocol.md: the .proto files are written", async () => {
   rmSync(cwd, { recursive: true });
 });
 
-test("docs/security.md: a token is made, and the file of tokens is one that a broker takes", async () => {
-  const made = blocks("docs/security.md", "").find((text) => text.startsWith("queuecall token")) ?? "";
-  const words = [...(made.split("\n")[0] ?? "").replace(/#.*/, "").matchAll(/'([^']*)'|(\S+)/g)];
-  const args = words.map(([, quoted, bare]) => quoted ?? bare ?? "").slice(1);
-  const { code, stdout } = await complete(["cli/main.ts", ...args]);
-  expect(code).toBe(0);
-  const { entry } = JSON.parse(stdout) as { entry: { sha256: string } };
-  const [tokens = ""] = blocks("docs/security.md", "yaml");
-  // The page shortens its hashes.
-  const whole = tokens.replaceAll(/([0-9a-f]+)…/g, (_, start: string) => start + entry.sha256.slice(start.length));
-  const cwd = mkdtempSync(join(tmpdir(), "queuecall-docs-"));
-  writeFileSync(join(cwd, "tokens.yaml"), whole);
-  const serve = ["serve", "--storage", "memory:", "--grpc", "127.0.0.1:0", "--tokens", "tokens.yaml"];
-  const child = new Child([join(root, "cli/main.ts"), ...serve], { cwd });
-  await child.line(/^ready /);
-  expect(await child.kill("SIGTERM")).toMatchObject({ code: 0 });
-  rmSync(cwd, { recursive: true });
-});
+test.skipIf(!hasOpenssl)(
+  `docs/security.md: a token is made, its entry goes into the file shown, and the broker with TLS takes it${hasOpenssl ? "" : " (skipped: no openssl)"}`,
+  async () => {
+    const commands = blocks("docs/security.md", "").map((text) => wordsOf(text.trim()));
+    const [serve = [], make = []] = ["serve", "token"].map((verb) => commands.find((words) => words[1] === verb) ?? []);
+    const made = await complete(["cli/main.ts", ...make.slice(1)]);
+    expect(made.code).toBe(0);
+    const { token, entry } = JSON.parse(made.stdout) as { token: string; entry: { name: string; sha256: string } };
+    const cwd = mkdtempSync(join(tmpdir(), "queuecall-docs-"));
+    const [tokens = ""] = blocks("docs/security.md", "yaml");
+    expect(tokens).toContain(`- name: ${entry.name} `);
+    // The page shortens its hashes; the first is the one of the token above.
+    let hashes = 0;
+    const whole = (_: string, start: string) => (hashes++ === 0 ? entry.sha256 : start.padEnd(64, "0"));
+    writeFileSync(join(cwd, "tokens.yaml"), tokens.replaceAll(/([0-9a-f]+)…/g, whole));
+    const authority = new Authority(cwd, "authority");
+    authority.sign("broker", "IP:127.0.0.1");
+    const args = serve.slice(1).map((word) => (word === "0.0.0.0:7455" ? "127.0.0.1:0" : word));
+    expect(args).toContain("127.0.0.1:0");
+    await using child = new Child([join(root, "cli/main.ts"), ...args], { cwd });
+    const [, address] = await child.line(/^ready grpc=(\S+) /);
+    const url = { QUEUECALL_URL: `https://${address}`, QUEUECALL_TOKEN: token };
+    const enqueue = (queue: string) =>
+      complete(["cli/main.ts", "enqueue", queue, "--tls-ca", authority.file], { env: url });
+    expect(await enqueue("mail/in")).toMatchObject({ code: 0 });
+    expect(await enqueue("reports")).toMatchObject({ code: 77, stderr: expect.stringContaining("enqueue") });
+    expect(await child.kill("SIGTERM")).toMatchObject({ code: 0 });
+    rmSync(cwd, { recursive: true });
+  },
+  60_000,
+);

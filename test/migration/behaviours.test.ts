@@ -4,7 +4,9 @@
  */
 import { describe, expect, test } from "vitest";
 import { createQueueClient, InvalidRequestError, type JobFailedError } from "../../client/index.ts";
-import { createWorker } from "../../worker/index.ts";
+import type { LeaseLoss } from "../../server/broker/observer.ts";
+import { createWorker, type JobContext, NonRetryableError } from "../../worker/index.ts";
+import { call, requestId, SeamWorker, spec, startRig } from "../support/broker.ts";
 import { closes, gate, type Rig, rejection, silent, start } from "./rig.ts";
 
 test("1, 7, 40: a program that only calls needs no handler; ids are apart by queue, and made where there is none", async () => {
@@ -237,6 +239,44 @@ test("20: a retry keeps its place in line", async () => {
   expect(order).toEqual(["a1", "a2", "b1"]);
 });
 
+/** What a hook after the execution is here: a function around the handler. */
+const hooked =
+  <Req, Res>(handler: (payload: Req, ctx: JobContext) => Promise<Res>, after: (end: object) => Promise<void>) =>
+  async (payload: Req, ctx: JobContext): Promise<Res> => {
+    const { jobId, attempt, maxAttempts } = ctx;
+    const result = await handler(payload, ctx).catch(async (error) => {
+      const final = error instanceof NonRetryableError || attempt === maxAttempts;
+      if (final) await after({ jobId, attempt, error: error.message });
+      throw error;
+    });
+    await after({ jobId, attempt, result });
+    return result;
+  };
+
+test("24: a function around the handler is called once a job, after its success or its last failure", async () => {
+  const { queue, work } = await start();
+  const ends: object[] = [];
+  work(
+    hooked(
+      async (payload, { attempt }) => {
+        if (payload === "final") throw new NonRetryableError("final");
+        if (attempt < (payload as number)) throw new Error(`try ${attempt}`);
+        return "done";
+      },
+      async (end) => void ends.push(end),
+    ),
+  );
+  const options = { backoff: { initial: 1 } };
+  expect(await queue.enqueueAndWait("second try", 2, options)).toBe("done");
+  await rejection(queue.enqueueAndWait("no try", 9, options));
+  await rejection(queue.enqueueAndWait("no sense", "final", options));
+  expect(ends).toEqual([
+    { jobId: "second try", attempt: 2, result: "done" },
+    { jobId: "no try", attempt: 3, error: "try 3" },
+    { jobId: "no sense", attempt: 1, error: "final" },
+  ]);
+});
+
 test("25: a handler decides how long its own result is kept", async () => {
   const { client, queue, work, until } = await start();
   work(async (_, ctx) => {
@@ -245,6 +285,64 @@ test("25: a handler decides how long its own result is kept", async () => {
   await queue.enqueueAndWait("a", 1, { resultTtl: 5_000 });
   const job = await until("a", ({ outcome }) => outcome !== undefined);
   expect(job.expireTime!.getTime() - job.endTime!.getTime()).toBe(120_000);
+});
+
+test("26: what such a function throws is the handler's failure, tried again like any other; caught, it does no harm", async () => {
+  const { queue, work, url } = await start();
+  let runs = 0;
+  const broken = async () => {
+    throw new Error("hook broke");
+  };
+  work(hooked(async () => ++runs, broken));
+  const error = await rejection(queue.enqueueAndWait("a", 1, { maxAttempts: 2, backoff: { initial: 1 } }));
+  expect([error.code, error.message, runs]).toEqual(["JOB_FAILED", "hook broke", 2]);
+  const careful = createWorker({ url }).handle(
+    "careful",
+    hooked(
+      async () => "done",
+      () => broken().catch(() => {}),
+    ),
+  );
+  void careful.run();
+  closes(careful);
+  expect(await closes(createQueueClient({ url })).queue("careful").enqueueAndWait("a", 1)).toBe("done");
+});
+
+test("27: times, tries, and who failed are read from the job, by anybody", async () => {
+  const { queue, work, advance } = await start({ clock: "manual" });
+  const { promise: begun, resolve: begin } = gate<JobContext>();
+  const { promise: end, resolve: finish } = gate();
+  work(
+    async (_, ctx) => {
+      if (ctx.attempt === 1) throw new Error("no");
+      begin(ctx);
+      await end;
+      throw new NonRetryableError("never");
+    },
+    { workerId: "w-7" },
+  );
+  await queue.enqueue("a", 1, { delay: 5_000, backoff: { initial: 1 } });
+  await advance(5_000);
+  await advance(1_000);
+  const { enqueueTime, attempt, maxAttempts } = await begun;
+  await advance(2_000);
+  finish();
+  await rejection(queue.wait("a"));
+  const job = await queue.get("a");
+  const [created, started, ended] = [job.createTime, job.startTime, job.endTime].map((time) => time!.getTime());
+  expect([attempt, maxAttempts, enqueueTime.getTime()]).toEqual([2, 3, created]);
+  expect(started! - created!).toBeGreaterThanOrEqual(5_000);
+  expect(ended! - started!).toBeGreaterThanOrEqual(2_000);
+  expect(job.outcome).toMatchObject({
+    error: {
+      failure: {
+        attempts: [
+          { number: 1, message: "no", workerId: "w-7" },
+          { number: 2, message: "never", workerId: "w-7" },
+        ],
+      },
+    },
+  });
 });
 
 test("28, 29: a result, a failure, and a job that is not there are told apart", async () => {
@@ -284,6 +382,31 @@ test("32, 33: cancel by state; a failed id is run again by retry or by its polic
   expect(await queue.retry("failed")).toMatchObject({ state: "queued" });
   expect(await queue.wait("failed")).toBe("mended");
   expect(await queue.cancel("failed")).toMatchObject({ state: "succeeded" });
+});
+
+test("36: a lost lease needs no reaper to be started: the job comes back, and the broker's observer says so", async () => {
+  const lost: [string, LeaseLoss][] = [];
+  const rig = closes(await startRig({}, undefined, { leaseLost: ({ jobId }, why) => void lost.push([jobId, why]) }));
+  const dead = new SeamWorker(rig.broker);
+  const job = spec();
+  await rig.broker.enqueue(job, requestId(), call());
+  await rig.clock.advance(1_000);
+  dead.session.linkClosed();
+  await rig.clock.advance(6_000);
+  const next = new SeamWorker(rig.broker);
+  await rig.clock.advance(1_000);
+  expect(next.deliveries).toMatchObject([{ jobId: job.jobId, attempt: 2 }]);
+  expect(lost).toEqual([[job.jobId, "stream_ended"]]);
+});
+
+test("39: what is no longer kept goes by itself, though nobody asks for it again", async () => {
+  const { client, queue, work, advance } = await start({ clock: "manual" });
+  work(() => "done");
+  await queue.enqueueAndWait("a", 1, { resultTtl: 10_000 });
+  const kept = async () => (await client.admin.listQueues({})).queues.map(({ succeeded }) => Number(succeeded));
+  expect(await kept()).toEqual([1]);
+  await advance(60_000);
+  expect(await kept()).toEqual([]);
 });
 
 test("42: payloads in a format of one's own are bytes to queuecall", async () => {

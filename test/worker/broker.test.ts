@@ -192,7 +192,7 @@ test("a worker waits for its broker", async () => {
   await broker.close();
 });
 
-test("a worker keeps its process alive until run resolves, and not longer", async () => {
+test("L-R13: a worker keeps its process alive until run resolves, and not longer", async () => {
   await using rig = await start();
   const code = `
     import { createWorker } from ${JSON.stringify(new URL("../../worker/index.ts", import.meta.url).href)};

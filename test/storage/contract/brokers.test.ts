@@ -23,7 +23,7 @@ for (const backend of backends.filter(({ name }) => shared.has(name))) {
     const enqueue = (storage: Storage, jobId: string, hungryHere = false) =>
       storage.enqueue({ spec: specOf(jobId), requestId: unique(), hungryHere });
 
-    test("a broker that found nothing is woken by the next job, once", async () => {
+    test("L-PG4: a broker that found nothing is woken by the next job, once, and nobody else is", async () => {
       expect((await b2.claim(rig.claimOf())).jobs).toEqual([]);
       expect(await enqueue(rig.storage, "a")).toMatchObject({ wake: ["b2"] });
     });

@@ -193,7 +193,7 @@ onEveryBackend("tick", (rig) => {
     expect(changed[0]!.status.state).toBe("failed");
   });
 
-  test("a result lives as long as its TTL, by stored time", async () => {
+  test("L-PG4: a result lives as long as its TTL, by stored time, and is gone then", async () => {
     await rig.bring("a", "succeeded", { resultTtlMs: 10 * SECOND });
     await rig.advance(9 * SECOND);
     expect((await rig.storage.read(key("a")))!.state).toBe("succeeded");

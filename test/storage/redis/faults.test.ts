@@ -21,7 +21,7 @@ import {
 const SECRET = "user-data-in-a-payload";
 
 describe.skipIf(redisUnavailable)(`faults of Redis${redisUnavailable ? ` (skipped: ${redisUnavailable})` : ""}`, () => {
-  test("scripts that the server forgot are sent again", async () => {
+  test("L-R7: scripts that the server forgot are sent again", async () => {
     const server = await serverOf();
     const storage = await storageOn(server.url);
     await enqueue(storage, "a");

@@ -72,7 +72,7 @@ describe.skipIf(redisUnavailable)(
         });
       });
 
-    test("reach the broker they are for, and after a cut connection again", async () => {
+    test("L-PG4: reach the broker they are for, and after a cut connection again", async () => {
       const server = await serverOf();
       const [b1, b2] = [await storageOn(server.url), await storageOn(server.url, { brokerId: "b2" })];
       const others: Hint[] = [];

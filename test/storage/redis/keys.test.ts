@@ -50,7 +50,7 @@ describe.skipIf(redisUnavailable)(`keys in Redis${redisUnavailable ? ` (skipped:
     expect(Object.keys(again)).not.toEqual(expect.arrayContaining(["o:a"]));
   });
 
-  test("a success drops its payload, and what is forgotten leaves nothing", async () => {
+  test("L-R9: a success drops its payload, and what is forgotten leaves nothing", async () => {
     const server = await serverOf();
     let offset = 0;
     const storage = await storageOn(server.url, { clockOffsetMs: () => offset });

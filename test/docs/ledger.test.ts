@@ -1,0 +1,60 @@
+/**
+ * Every block of the documentation is run by a test, or says here why it is not. A block that is added is red until it
+ * has its line. Pictures and pseudo-code (`text`) are not run; the page says what runs in their place.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { root } from "../support/processes.ts";
+import { type Block, blocks } from "./blocks.ts";
+
+/** Page, beginning of the block, the test that runs it. */
+const ran: [page: string, begins: string, by: string][] = [
+  ["README.md", "npm run demo", "test/docs/programs.test.ts"],
+  ["README.md", "import { createWorker", "test/docs/programs.test.ts"],
+  ["README.md", "import { createQueueClient", "test/docs/programs.test.ts"],
+  ["README.md", "queuecall call fetch", "test/docs/programs.test.ts"],
+  ["docs/migrate.md", "// now, the worker", "test/docs/programs.test.ts"],
+  ["docs/migrate.md", "// now\n", "test/docs/programs.test.ts"],
+  ["docs/observability.md", "scrape_configs:", "test/docs/prometheus.test.ts"],
+  ["docs/operations.md", "npx queuecall serve", "test/docs/programs.test.ts"],
+  ["docs/operations.md", "queuecall health", "test/docs/programs.test.ts"],
+  ["docs/protocol.md", "queuecall proto", "test/docs/programs.test.ts"],
+  ["docs/security.md", "queuecall serve", "test/docs/programs.test.ts"],
+  ["docs/security.md", "queuecall token", "test/docs/programs.test.ts"],
+  ["docs/security.md", "- name: mailer", "test/docs/programs.test.ts"],
+  ["examples/python/README.md", "python3 -m venv", "scripts/interop.mjs"],
+  ["examples/python/README.md", "python minimal_worker.py", "test/interop/readme.test.ts"],
+];
+
+/** Page, beginning, why nobody runs it. */
+const notRun: [page: string, begins: string, why: string][] = [
+  ["docs/migrate.md", "// before\nconst queue = new Queue({", "code of @platformatic/job-queue"],
+  ["docs/migrate.md", '// before\nconst queue = new Queue("mail"', "code of BullMQ"],
+  [
+    "docs/observability.md",
+    "groups:",
+    "PromQL is Prometheus' own; metrics and labels in it: test/docs/prometheus.test.ts",
+  ],
+];
+
+const opens = ({ file, lines }: Block, page: string, begins: string) =>
+  file === page && `${lines.join("\n")}\n`.startsWith(begins);
+const where = ({ file, line, lines }: Block) => `${file}:${line}: ${lines[0]}`;
+
+test("every block has its line, and every line its block", () => {
+  const lines = [...ran, ...notRun];
+  const code = blocks.filter(({ info }) => info !== "text");
+  const lost = code.filter((block) => !lines.some(([page, begins]) => opens(block, page, begins)));
+  expect(lost.map(where)).toEqual([]);
+  const idle = lines.filter(([page, begins]) => code.filter((block) => opens(block, page, begins)).length !== 1);
+  expect(idle).toEqual([]);
+});
+
+test.each(ran)("%s: %s… is run by %s", (page, _, by) => {
+  expect(readFileSync(join(root, by), "utf8")).toContain(page);
+});
+
+describe("not run", () => {
+  for (const [page, begins, why] of notRun) test.skip(`${page}: ${begins.split("\n").join(" ")}… (${why})`);
+});
