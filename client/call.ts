@@ -14,7 +14,7 @@ import { durationMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type CallOptions as ConnectOptions } from "@connectrpc/connect";
 import { WaitTimeoutSchema } from "../gen/queuecall/v1/broker_pb.js";
 import { reconnectMs } from "../protocol/backoff.ts";
-import type { Clock } from "../protocol/clock.ts";
+import type { Clock, Timer } from "../protocol/clock.ts";
 import { MAX_TIMER_MS } from "../protocol/limits.ts";
 import {
   BrokerUnavailableError,
@@ -32,6 +32,11 @@ import type { BrokerClient, BrokerLink, Links } from "./transport/links.ts";
 const DEADLINE_SLACK_MS = 1_000;
 /** A timeout of 0 asks for what is there; the asking itself may take this long. */
 const POLL_MS = 1_000;
+/**
+ * At the timeout, a broker that holds the wait ends it too, and its answer says what has become of the job: it gets this
+ * long to arrive. A broker that is silent costs the caller no more than that.
+ */
+const LAST_WORD_MS = 50;
 /** An attempt that held this long was none of a series of failures: its back-off starts afresh. */
 const STEADY_MS = 5_000;
 /** After a failure, an attempt is taken to wait for its job once it has held this long; until then it may fail like the last. */
@@ -81,6 +86,7 @@ class Call<T> {
   /** Whether the broker may have acted, or is known to have stored the job. */
   #accepted: "no" | "unknown" | "yes" = "no";
   #lastError: unknown;
+  #timer: Timer | undefined;
 
   constructor(context: CallContext, spec: CallSpec<T>) {
     this.#context = context;
@@ -95,7 +101,7 @@ class Call<T> {
     if (closing.aborted) throw closing.reason;
 
     // This timer is what keeps the process alive during the call, and what ends it even if no RPC ever settles.
-    const timer = clock.setTimer(() => this.#expire(), timeoutMs === 0 ? POLL_MS : timeoutMs);
+    this.#timer = clock.setTimer(() => this.#expire(), timeoutMs === 0 ? POLL_MS : timeoutMs);
     const onAbort = () => void this.#abort();
     const onClose = () => this.#reject(closing.reason);
     signal?.addEventListener("abort", onAbort);
@@ -105,7 +111,7 @@ class Call<T> {
       return await this.#answer.promise;
     } finally {
       this.#over.abort(ENDED);
-      timer.cancel();
+      this.#timer.cancel();
       signal?.removeEventListener("abort", onAbort);
       closing.removeEventListener("abort", onClose);
     }
@@ -174,7 +180,10 @@ class Call<T> {
 
   #expire(): void {
     const { queue, jobId, timeoutMs, waits } = this.#spec;
-    if (waits && (this.#accepted === "yes" || this.#isHeld())) return this.#reject(this.#timeout());
+    if (waits && (this.#accepted === "yes" || this.#isHeld())) {
+      this.#timer = this.#context.clock.setTimer(() => this.#reject(this.#timeout()), LAST_WORD_MS);
+      return;
+    }
 
     const state = this.#attempt?.link.link.state;
     const accepted = this.#accepted === "no" && (state === undefined || state === "closed") ? "no" : "unknown";

@@ -95,9 +95,10 @@ describe.each(["multiplex", "unary"] as const)("%s", (mode) => {
     });
 
     it("times out, and the job goes on", async () => {
-      const error = await rejection(queue.enqueueAndWait("a", { say: 1 }, { timeout: 50 }));
+      const error = await rejection(queue.enqueueAndWait("a", { say: 1 }, { timeout: 200 }));
       expect(error).toBeInstanceOf(TimeoutError);
-      expect(error).toMatchObject({ jobId: "a", message: "Job a timed out after 50 ms" });
+      // Both clocks run out together, and it is the broker's answer that says where the job is.
+      expect(error).toMatchObject({ jobId: "a", message: "Job a timed out after 200 ms", state: "queued", attempt: 0 });
       startWorker();
       expect(await queue.wait("a")).toBe(1);
     });
