@@ -220,10 +220,10 @@ describe.each(Object.entries(workers))("a Python caller, a %s worker", (_, start
     const worker = start(server);
     const answers = await call(
       server.grpcAddress,
-      { enqueue: "q", job_id: "i", request: 1 },
+      { send: "q", job_id: "i", request: 1 },
       { wait: "q", job_id: "i" },
-      { enqueue: "q", job_id: "i", request: 1 },
-      { enqueue: "q", job_id: "i", request: 2 },
+      { send: "q", job_id: "i", request: 1 },
+      { send: "q", job_id: "i", request: 2 },
     );
     const [first, , repeated, other] = answers;
     expect([first, repeated, other]).toEqual([
@@ -257,6 +257,32 @@ describe.each(Object.entries(workers))("a Python caller, a %s worker", (_, start
     expect(await answers).toEqual([{ ok: { value: null, runs: 1 } }]);
     expect(worker.runs("b")).toBe(1);
   });
+});
+
+test("a Python caller stores, watches and cancels", async () => {
+  const server = await broker();
+  const stopped = await call(
+    server.grpcAddress,
+    { enqueue: "q", data: { key: "w" }, job_id: "w" },
+    { cancel: "q", job_id: "w" },
+    { watch: "q", job_id: "w" },
+    { wait: "q", job_id: "w" },
+    { watch: "q", job_id: "none" },
+  );
+  expect(stopped).toEqual([
+    { ok: "w" },
+    { ok: "CANCELLED" },
+    { ok: ["CANCELLED"] },
+    { error: "JobFailed", message: expect.stringMatching(/^w: /) },
+    { refused: "NOT_FOUND", reason: "JOB_NOT_FOUND" },
+  ]);
+  typescriptWorker(server);
+  const [, watched] = await call(
+    server.grpcAddress,
+    { enqueue: "q", data: { key: "x", ms: 300 }, job_id: "x" },
+    { watch: "q", job_id: "x" },
+  );
+  expect(watched).toMatchObject({ ok: expect.arrayContaining(["RUNNING", "SUCCEEDED"]) });
 });
 
 test("refusals reach a Python caller with their reason", async () => {

@@ -14,8 +14,9 @@ test("the worker, the caller, and a call from anywhere else", async () => {
   expect(script).not.toBe(commands);
   const cwd = mkdtempSync(join(tmpdir(), "queuecall-readme-"));
   const given = [
-    'trap "kill %1" EXIT',
-    'python() { "$PYTHON" "$EXAMPLE/$1" "${@:2}"; }',
+    "trap 'kill $!' EXIT",
+    // In the background the shell becomes the program, so that its id is the program's.
+    'python() { program=$1; shift; [ $BASHPID = $$ ] || exec "$PYTHON" "$EXAMPLE/$program" "$@"; "$PYTHON" "$EXAMPLE/$program" "$@"; }',
     'npx() { shift; "$NODE" "$CLI" "$@"; }',
   ];
   const env = {
@@ -26,8 +27,7 @@ test("the worker, the caller, and a call from anywhere else", async () => {
     PYTHON: process.env.PYTHON ?? "python3",
     PATH: `${dirname(process.execPath)}:${process.env.PATH}`,
   };
-  // Job control, so that the trap finds the worker by its number.
-  const args = ["-m", "-c", [...given, script].join("\n")];
+  const args = ["-c", [...given, script].join("\n")];
   const { code, stdout, stderr } = await new Child(args, { program: "bash", cwd, env }).ended;
   rmSync(cwd, { recursive: true });
   const greeting = { greeting: "Hello, Ada!" };
