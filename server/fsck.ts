@@ -5,7 +5,7 @@ import { ConfigError } from "./config.ts";
 import { withoutCredentials } from "./logger.ts";
 import { type Finding, findingsIn } from "./storage/fsck.ts";
 import { openStorage } from "./storage/open.ts";
-import { type Inspection, type Storage, StorageRefused, StorageUnavailable } from "./storage/storage.ts";
+import { type Inspection, type Storage, StorageRefused, StorageUnavailable, type Survey } from "./storage/storage.ts";
 
 export { StorageUnavailable };
 
@@ -33,7 +33,13 @@ export async function fsck(url: string, report: (finding: { queue?: string } & F
       checked.findings++;
       report({ ...place, ...finding });
     };
-    for (const queue of await queuesOf(storage)) {
+    const names = await queuesOf(storage);
+    const { queues, wrongTypes } = await strange(storage, names);
+    for (const queue of queues) tell({ problem: "not named" }, { queue });
+    for (const { queue, detail } of wrongTypes) {
+      tell({ problem: "wrong type", detail }, queue === undefined ? undefined : { queue });
+    }
+    for (const queue of [...names, ...queues].sort()) {
       const { jobs, findings } = await check(storage, queue);
       checked.queues++;
       checked.jobs += jobs;
@@ -64,7 +70,22 @@ async function open(url: string): Promise<Storage> {
   }
 }
 
-async function queuesOf(storage: Storage): Promise<string[]> {
+/** What is there and should not be: queues that nobody named, places that hold something else. So each time it is looked at. */
+async function strange(storage: Storage, names: ReadonlySet<string>): Promise<Survey> {
+  let left: Survey | undefined;
+  for (let look = 0; look < LOOKS; look++) {
+    const { queues, wrongTypes } = await storage.survey();
+    const before = left;
+    left = {
+      queues: queues.filter((queue) => !names.has(queue) && (before?.queues.includes(queue) ?? true)),
+      wrongTypes: wrongTypes.filter(({ detail }) => before?.wrongTypes.some((each) => each.detail === detail) ?? true),
+    };
+    if (left.queues.length + left.wrongTypes.length === 0) break;
+  }
+  return left as Survey;
+}
+
+async function queuesOf(storage: Storage): Promise<Set<string>> {
   const queues = new Set<string>();
   let cursor: string | undefined;
   do {
@@ -72,7 +93,7 @@ async function queuesOf(storage: Storage): Promise<string[]> {
     for (const queue of page.queues) queues.add(queue);
     cursor = page.next;
   } while (cursor !== undefined);
-  return [...queues].sort();
+  return queues;
 }
 
 async function check(storage: Storage, queue: string): Promise<{ jobs: number; findings: Finding[] }> {

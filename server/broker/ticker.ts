@@ -24,6 +24,8 @@ interface Entry {
   at: number;
   timer: Timer | undefined;
   running: boolean;
+  /** Somebody spoke of the queue since the last tick began. */
+  spokenOf: boolean;
   /** Jobs in line, as the last tick here said. */
   queued: number;
 }
@@ -46,6 +48,7 @@ export class Ticker {
   expect(queue: string, inMs?: number): void {
     if (this.#closed) return;
     const entry = this.#entries.get(queue) ?? this.#learn(queue);
+    entry.spokenOf = true;
     if (inMs !== undefined) this.#schedule(queue, entry, inMs);
   }
 
@@ -62,7 +65,8 @@ export class Ticker {
   }
 
   #learn(queue: string): Entry {
-    const entry: Entry = { at: Number.POSITIVE_INFINITY, timer: undefined, running: false, queued: 0 };
+    const at = Number.POSITIVE_INFINITY;
+    const entry: Entry = { at, timer: undefined, running: false, spokenOf: false, queued: 0 };
     this.#entries.set(queue, entry);
     this.#schedule(queue, entry, this.#jittered(this.#o.leaseMs / 4));
     return entry;
@@ -85,6 +89,7 @@ export class Ticker {
     }
     entry.at = Number.POSITIVE_INFINITY;
     entry.running = true;
+    entry.spokenOf = false;
     try {
       const answer = await storage.tick({
         queue,
@@ -94,6 +99,7 @@ export class Ticker {
       });
       entry.queued = answer.queued;
       this.#pass(queue, answer);
+      if (answer.gone && !entry.spokenOf) return void this.#entries.delete(queue);
       this.#schedule(queue, entry, this.#pace(answer));
     } catch {
       this.#schedule(queue, entry, this.#jittered(1_000));

@@ -102,6 +102,9 @@ export class TimedStorage implements Storage {
   onHint(listener: (hint: Hint) => void) {
     return this.#storage.onHint(listener);
   }
+  survey() {
+    return this.#storage.survey();
+  }
   inspect(queue: string) {
     return this.#storage.inspect(queue);
   }

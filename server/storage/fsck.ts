@@ -19,7 +19,9 @@ export interface Finding {
     | "out of order"
     | "impossible record"
     | "wrong count of bytes"
-    | "part of no job";
+    | "part of no job"
+    | "not named"
+    | "wrong type";
   jobId?: string;
   state?: string;
   version?: number;

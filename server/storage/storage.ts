@@ -107,7 +107,7 @@ export interface Storage {
    */
   tick(request: Tick): Promise<TickAnswer>;
 
-  /** Queues that have, or had, jobs: every broker ticks every queue. A page of at most 1,000, in no order; `next` is undefined at the end. */
+  /** Queues that have jobs, had some of late, or are paused: every broker ticks every queue. A page of at most 1,000, in no order; `next` is undefined at the end. */
   queues(cursor?: string): Promise<{ queues: string[]; next?: string }>;
 
   /** How many jobs a queue has in each state, as they are stored: nothing that is due is done first. */
@@ -139,6 +139,9 @@ export interface Storage {
 
   /** Hints for this broker. Returns the way to stop. */
   onHint(listener: (hint: Hint) => void): () => void;
+
+  /** What there is, by what is stored and not by the list of queues or an index: for fsck. Costs the whole storage. */
+  survey(): Promise<Survey>;
 
   /** Everything a queue has, for tests and fsck: records sorted by id, and the index each job is in. Costs the whole queue. */
   inspect(queue: string): Promise<Inspection>;
@@ -377,6 +380,8 @@ export interface TickAnswer {
   queued: number;
   /** When there will be work again; undefined where nothing is pending. At least 1. Milliseconds. */
   nextInMs?: number;
+  /** The queue has no jobs, is not paused, and is not named any more: nobody needs to tick it until it has jobs again. */
+  gone?: true;
 }
 
 export type Hint =
@@ -388,6 +393,13 @@ export type Hint =
   | { kind: "cancel"; queue: string; jobId: string; lane: string; leaseToken: Uint8Array }
   /** The session of this stream opened a newer one elsewhere. */
   | { kind: "superseded"; lane: string };
+
+export interface Survey {
+  /** Queues that have jobs, or parts of some. */
+  queues: string[];
+  /** Places that hold something else than belongs there; `detail` names both. */
+  wrongTypes: { queue?: string; detail: string }[];
+}
 
 export interface Inspection {
   /** Normalised records (without what differs between runs of a test, nothing is left out). */

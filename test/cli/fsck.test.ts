@@ -71,6 +71,32 @@ describe.skipIf(redisUnavailable)(`on Redis${redisUnavailable ? ` (skipped: ${re
     expect((await fsck(server.url)).findings).toEqual(findings);
   });
 
+  test("a queue that nobody names, and keys that hold something else", async () => {
+    const server = await serverOf();
+    const storage = await storageOn(server.url);
+    await fill(storage);
+    await enqueue(storage, "lost", { queue: "unnamed" });
+    const { admin } = server;
+    for (const key of await admin.keys("qc:queues:*")) await admin.zrem(key, "unnamed");
+    await admin.multi().del("qc:{q}:b").set("qc:{q}:b", "text").exec();
+    await admin.multi().del("qc:{q}:j:q").rpush("qc:{q}:j:q", "x").exec();
+    await admin.multi().del("qc:{q}:f").set("qc:{q}:f", "x").exec();
+    await admin.hset("qc:{#brokers}:b", "x", 1);
+    const { code, findings, stderr } = await fsck(server.url);
+    expect(findings).toEqual([
+      { queue: "unnamed", problem: "not named" },
+      { problem: "wrong type", detail: "qc:{#brokers}:b is a hash, a zset belongs there" },
+      { queue: "q", problem: "wrong type", detail: "qc:{q}:b is a string, a zset belongs there" },
+      { queue: "q", problem: "wrong type", detail: "qc:{q}:f is a string, a zset belongs there" },
+      { queue: "q", problem: "wrong type", detail: "qc:{q}:j:q is a list, a hash belongs there" },
+      expect.objectContaining({ queue: "q", problem: "no such job", jobId: "q", index: "queued" }),
+      expect.objectContaining({ queue: "q", problem: "not in its index", jobId: "d", index: "finished" }),
+      expect.objectContaining({ queue: "q", problem: "not in its index", jobId: "f", index: "finished" }),
+      expect.objectContaining({ queue: "q", problem: "wrong count of bytes" }),
+    ]);
+    expect([code, stderr]).toEqual([1, "queues: 2, jobs: 5, findings: 9\n"]);
+  });
+
   test("a count of bytes that is not what the jobs have; mended once the queue is empty", async () => {
     const server = await serverOf();
     const storage = await storageOn(server.url);

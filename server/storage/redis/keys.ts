@@ -20,7 +20,7 @@
  *   qc:{queue}:g:<id>    string  last report of progress
  *   qc:{queue}:h:<id>    list    tries that failed
  *   qc:{queue}:c:<broker>.<lane>  string  what the lane's newest claim got
- *   qc:queues:0 … 15     set     names of queues
+ *   qc:queues:0 … 15     zset    names of queues, by when they were last said to be in use: registry.ts
  *   qc:{#brokers}:b      zset    brokers, by when what they announced is over
  *   qc:{#brokers}:a      hash    what each announced: attached.ts
  *   qc:schema            string  version of all this
@@ -35,6 +35,15 @@ const fixed = ["scheduled", "queued", "running", "finished", "start_by"] as cons
 const ended = ["succeeded", "failed", "cancelled"] as const;
 export type IndexName = (typeof fixed)[number] | (typeof ended)[number];
 export const indexNames: readonly IndexName[] = [...fixed, ...ended];
+
+/** Of the keys of a queue: fixed ones by their letter, those of a job, an end or a lane by the letter in front of it. */
+const types: Record<string, string> = {
+  ...{ m: "hash", s: "zset", q: "zset", r: "zset", f: "zset", b: "zset", w: "zset", "e:": "zset" },
+  ...{ "j:": "hash", "p:": "string", "o:": "string", "g:": "string", "h:": "list", "c:": "string" },
+};
+
+/** Text as it is, in a glob. */
+const escaped = (text: string) => text.replace(/[\\*?[\]]/g, "\\$&");
 
 export class Keys {
   readonly #prefix: string;
@@ -65,12 +74,29 @@ export class Keys {
     return at < 0 ? `${this.#tag(queue)}e:${name}` : this.ofScript(queue)[1 + at]!;
   }
 
+  /** A glob for all keys. */
+  pattern(): string {
+    return `${escaped(this.#prefix)}:*`;
+  }
+
+  /** What a key is for. `queue`: "" where it is of none. `ofJobs`: it is there because the queue has jobs. Undefined: not one of these. */
+  describe(key: string): { type: string; queue: string; ofJobs: boolean } | undefined {
+    const name = key.slice(this.#prefix.length + 1);
+    if (name === "schema") return { type: "string", queue: "", ofJobs: false };
+    if (/^queues:\d+$/.test(name)) return { type: "zset", queue: "", ofJobs: false };
+    const [, tag = "", rest = ""] = /^\{([^}]*)\}:(.*)$/s.exec(name) ?? [];
+    if (tag === "#brokers") return { type: rest === "a" ? "hash" : "zset", queue: "", ofJobs: false };
+    const [part = ""] = rest;
+    const type = types[rest.includes(":") ? `${part}:` : rest];
+    return type === undefined ? undefined : { type, queue: tag, ofJobs: !["m", "w", "c:"].includes(rest.slice(0, 2)) };
+  }
+
   /** A glob for the keys of a queue's jobs, and what is in a key that it finds. */
   parts(queue: string): { pattern: string; partOf(key: Buffer): { part: string; id: string } } {
     const start = this.#tag(queue);
     const bytes = Buffer.byteLength(start);
     return {
-      pattern: `${start.replace(/[\\*?[\]]/g, "\\$&")}[jpogh]:*`,
+      pattern: `${escaped(start)}[jpogh]:*`,
       partOf: (key) => ({ part: key.toString("latin1", bytes, bytes + 1), id: key.toString("utf8", bytes + 2) }),
     };
   }

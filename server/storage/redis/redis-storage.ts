@@ -28,6 +28,7 @@ import type {
   Storage,
   StorageInfo,
   StorageOptions,
+  Survey,
   Tick,
   TickAnswer,
 } from "../storage.ts";
@@ -57,6 +58,7 @@ import {
   type StatusReply,
 } from "./replies.ts";
 import { type ScriptName, script } from "./scripts.ts";
+import { survey } from "./survey.ts";
 import { parseRedisUrl, type Target } from "./url.ts";
 
 export interface RedisOptions extends StorageOptions {
@@ -122,7 +124,12 @@ class RedisStorage implements Storage {
       connect: () => connect(target, clock, name),
       onState: (up, why) => (up ? this.#readiness.connected(this.#link.client) : this.#readiness.disconnected(why)),
     });
-    this.#registry = new Registry(this.#link, keys);
+    this.#registry = new Registry({
+      link: this.#link,
+      keys,
+      now: () => clock.monotonic() + this.#offsetMs,
+      run: (script, of, args) => this.#run(script, of, args),
+    });
     let turn = 0;
     this.#hintLine = new HintLine({
       clock,
@@ -274,11 +281,13 @@ class RedisStorage implements Storage {
 
   async tick({ queue, jitter, hungryHere, graceMs }: Tick): Promise<TickAnswer> {
     const reply = await this.#run("tick", queue, [flag(hungryHere), jitter, graceMs ?? ""]);
-    const [changed, queued, nextInMs] = reply as [ChangedReply[], number, number];
+    const [changed, queued, nextInMs, empty] = reply as [ChangedReply[], number, number, number];
+    const gone = empty === 1 && (await this.#registry.drop(queue));
     return {
       changed: changed.map((each) => decodeChanged(queue, each)),
       queued,
       ...(nextInMs > 0 && { nextInMs }),
+      ...(gone && { gone }),
     };
   }
 
@@ -317,6 +326,10 @@ class RedisStorage implements Storage {
     return () => void this.#listeners.delete(listener);
   }
 
+  survey(): Promise<Survey> {
+    return survey(this.#link, this.#keys);
+  }
+
   inspect(queue: string): Promise<Inspection> {
     const read = (ids: string[]) => this.#inChunks(ids, (chunk) => this.#run("inspect", queue, chunk));
     return inspect(queue, this.#link, this.#keys, read);
@@ -332,9 +345,13 @@ class RedisStorage implements Storage {
 
   /** @param of a queue, or the keys of a script that is about none */
   #run(name: ScriptName, of: string | string[], args: Argument[]): Promise<Reply> {
-    const common = [this.#options.clockOffsetMs?.() ?? 0, this.#options.brokerId];
+    const common = [this.#offsetMs, this.#options.brokerId];
     const keys = typeof of === "string" ? this.#keys.ofScript(of) : of;
     return this.#link.run(script(name), keys, [...common, ...args]);
+  }
+
+  get #offsetMs(): number {
+    return this.#options.clockOffsetMs?.() ?? 0;
   }
 
   async #inChunks<T>(items: readonly T[], ask: (chunk: T[]) => Promise<Reply>): Promise<Reply[]> {

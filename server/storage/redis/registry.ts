@@ -1,54 +1,83 @@
-/** The names of the queues: written before the first job of each, so that every broker ticks every queue that has jobs. */
+/**
+ * The names of the queues: written before the first job of each, so that every broker ticks every queue that has jobs.
+ *
+ * A name goes when its queue is empty and nobody has written it for long. That needs no lock over two slots: who uses a
+ * queue writes its name again each minute, and before anything else, so whatever comes into an empty queue has a name
+ * much too young to go.
+ */
 import { type Keys, REGISTRIES } from "./keys.ts";
 import type { Link } from "./link.ts";
+import type { Argument, Reply } from "./client.ts";
 
 /** Names remembered as written; the least that fits every sensible use. More are written again, no harm. */
 const MAX_REMEMBERED = 10_000;
+/** A name in use is written this often. */
+const WRITE_AGAIN_MS = 60_000;
+/** A name that was not written for this long is not in use: far above WRITE_AGAIN_MS and the longest call. */
+const UNUSED_MS = 600_000;
 /** Names asked for at a time; a page holds at most twice as many. */
 const HALF_PAGE = 500;
 
-export class Registry {
-  readonly #link: Link;
-  readonly #keys: Keys;
-  readonly #written = new Map<string, Promise<unknown>>();
+export interface RegistryOptions {
+  link: Link;
+  keys: Keys;
+  /** Milliseconds from anywhere, never back. */
+  now(): number;
+  run(script: "name" | "unname", keys: string[], args: Argument[]): Promise<Reply>;
+}
 
-  constructor(link: Link, keys: Keys) {
-    this.#link = link;
-    this.#keys = keys;
+export class Registry {
+  readonly #o: RegistryOptions;
+  readonly #written = new Map<string, { writing: Promise<unknown>; at: number }>();
+
+  constructor(options: RegistryOptions) {
+    this.#o = options;
   }
 
-  /** Resolves once the name is written; at once if this process wrote it. */
+  /** Resolves once the name is written; at once if this process wrote it of late. */
   async add(queue: string): Promise<void> {
-    await (this.#written.get(queue) ?? this.addAgain(queue));
+    const last = this.#written.get(queue);
+    const fresh = last !== undefined && this.#o.now() - last.at < WRITE_AGAIN_MS;
+    await (fresh ? last.writing : this.addAgain(queue));
   }
 
   async addAgain(queue: string): Promise<void> {
     if (this.#written.size >= MAX_REMEMBERED) this.#written.clear();
-    const writing = this.#link.command("sadd", this.#keys.registryOf(queue), queue);
-    this.#written.set(queue, writing);
+    const writing = this.#o.run("name", this.#keyOf(queue), [queue]);
+    this.#written.set(queue, { writing, at: this.#o.now() });
     try {
       await writing;
     } catch (error) {
-      if (this.#written.get(queue) === writing) this.#written.delete(queue);
+      if (this.#written.get(queue)?.writing === writing) this.#written.delete(queue);
       throw error;
     }
+  }
+
+  /** The queue is empty. Answers whether it has no name any more. */
+  async drop(queue: string): Promise<boolean> {
+    return (await this.#o.run("unname", this.#keyOf(queue), [queue, UNUSED_MS])) === 1;
   }
 
   forget(): void {
     this.#written.clear();
   }
 
-  /** @param cursor "registry:cursor of SSCAN" */
+  /** @param cursor "registry:cursor of ZSCAN" */
   async page(cursor = "0:0"): Promise<{ queues: string[]; next?: string }> {
+    const { link, keys } = this.#o;
     const queues = new Set<string>();
     let [registry = 0, at = "0"] = [Number(cursor.split(":")[0]), cursor.split(":")[1]];
     while (registry < REGISTRIES && queues.size < HALF_PAGE) {
-      const reply = await this.#link.command("sscan", this.#keys.registry(registry), at, "COUNT", HALF_PAGE);
-      const [next, names] = reply as [Buffer, Buffer[]];
-      for (const name of names) queues.add(name.toString());
+      const reply = await link.command("zscan", keys.registry(registry), at, "COUNT", HALF_PAGE);
+      const [next, pairs] = reply as [Buffer, Buffer[]];
+      for (let i = 0; i < pairs.length; i += 2) queues.add(pairs[i]!.toString());
       at = next.toString();
       if (at === "0") registry++;
     }
     return { queues: [...queues], ...(registry < REGISTRIES && { next: `${registry}:${at}` }) };
+  }
+
+  #keyOf(queue: string): string[] {
+    return [this.#o.keys.registryOf(queue)];
   }
 }

@@ -19,6 +19,8 @@ export type ScriptName =
   | "list"
   | "pause"
   | "announce"
+  | "name"
+  | "unname"
   | "announced"
   | "inspect";
 

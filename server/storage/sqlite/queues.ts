@@ -16,6 +16,7 @@ const NEVER: Look = { graceUntil: 0, lookedAt: 0 };
 export class Queues {
   readonly #add: StatementSync;
   readonly #forget: StatementSync;
+  readonly #known: StatementSync;
   readonly #page: StatementSync;
   readonly #look: StatementSync;
   readonly #setLook: StatementSync;
@@ -27,6 +28,7 @@ export class Queues {
     this.#forget = db.prepare(
       "DELETE FROM queues WHERE name = ? AND paused = 0 AND NOT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_key WHERE queue = queues.name)",
     );
+    this.#known = db.prepare("SELECT 1 FROM queues WHERE name = ?");
     this.#page = db.prepare(`SELECT name FROM queues WHERE name > ? ORDER BY name LIMIT ${PAGE}`);
     this.#look = db.prepare("SELECT grace_until AS graceUntil, looked_at AS lookedAt FROM queues WHERE name = ?");
     this.#setLook = db.prepare("UPDATE queues SET grace_until = ?, looked_at = ? WHERE name = ?");
@@ -38,9 +40,10 @@ export class Queues {
     this.#add.run(queue);
   }
 
-  /** A queue is its jobs: without any, and not paused, there is nothing to remember. */
-  forgetIfEmpty(queue: string): void {
+  /** A queue is its jobs: without any, and not paused, there is nothing to remember. Answers whether it is not there now. */
+  forgetIfEmpty(queue: string): boolean {
     this.#forget.run(queue);
+    return this.#known.get(queue) === undefined;
   }
 
   page(cursor = ""): { queues: string[]; next?: string } {

@@ -198,6 +198,13 @@ export class Rows {
     return all(asArrays(this.#db.prepare(`${select} WHERE queue = ? ORDER BY job_id`)), queue).map(fromRow);
   }
 
+  /** Queues that have jobs. */
+  queues(): string[] {
+    return all(asArrays(this.#db.prepare("SELECT DISTINCT queue FROM jobs ORDER BY queue"))).map(
+      ([name]) => name as string,
+    );
+  }
+
   /** Rows of other tables without their job, of all queues: which queue it was is not known any more. */
   orphans(): string[] {
     return parts.flatMap((table) => {

@@ -35,6 +35,7 @@ import type {
   Storage,
   StorageInfo,
   StorageOptions,
+  Survey,
   Tick,
   TickAnswer,
 } from "../storage.ts";
@@ -219,8 +220,9 @@ class SqliteStorage implements Storage {
       const now = this.#now();
       const changed = this.#timeDriven.run(queue, jitter, graceMs, now);
       this.#timeDriven.looked(queue, graceMs, now);
-      this.#queues.forgetIfEmpty(queue);
-      return { changed, queued: this.#jobs.memory.counts(queue).jobs.queued, ...this.#timeDriven.next(queue, now) };
+      const gone = this.#queues.forgetIfEmpty(queue) && { gone: true as const };
+      const { queued } = this.#jobs.memory.counts(queue).jobs;
+      return { changed, queued, ...this.#timeDriven.next(queue, now), ...gone };
     });
   }
 
@@ -269,6 +271,10 @@ class SqliteStorage implements Storage {
 
   onHint(): () => void {
     return () => {};
+  }
+
+  survey(): Promise<Survey> {
+    return this.#commits.submit(() => ({ queues: this.#jobs.rows.queues(), wrongTypes: [] }));
   }
 
   inspect(queue: string): Promise<Inspection> {

@@ -8,6 +8,30 @@ onEveryBackend("tick", (rig) => {
     expect(await rig.tick({ queue: "never seen" })).toEqual({ changed: [], queued: 0 });
   });
 
+  test("a queue without jobs is gone, after a while at the latest; one that is paused, or has any, is not", async () => {
+    const names = async () => (await rig.storage.queues()).queues;
+    await rig.bring("a", "succeeded");
+    expect((await rig.tick()).gone).toBeUndefined();
+    await rig.advance(TTL);
+    await rig.tick();
+    await rig.advance(600 * SECOND);
+    expect(await rig.tick()).toEqual({ changed: [], queued: 0, gone: true });
+    expect(await names()).toEqual([]);
+    await rig.storage.pause(QUEUE, true);
+    await rig.advance(600 * SECOND);
+    expect((await rig.tick()).gone).toBeUndefined();
+    expect(await names()).toEqual([QUEUE]);
+    await rig.storage.pause(QUEUE, false);
+    await rig.advance(600 * SECOND);
+    expect((await rig.tick()).gone).toBe(true);
+    await rig.enqueue("b");
+    expect(await names()).toEqual([QUEUE]);
+    expect((await rig.claim()).jobs).toMatchObject([{ jobId: "b", attempt: 1 }]);
+    await rig.advance(600 * SECOND);
+    expect((await rig.tick()).gone).toBeUndefined();
+    expect(await names()).toEqual([QUEUE]);
+  });
+
   test("counts what is in line", async () => {
     await rig.enqueue("a");
     await rig.enqueue("b");

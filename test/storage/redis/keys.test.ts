@@ -16,6 +16,9 @@ import {
   TTL,
 } from "./rig.ts";
 
+/** After that long without a word of it, an empty queue loses its name. */
+const UNUSED = 600_000;
+
 describe.skipIf(redisUnavailable)(`keys in Redis${redisUnavailable ? ` (skipped: ${redisUnavailable})` : ""}`, () => {
   test("a job that lives never expires; one that ended does, an hour of grace at most after its time", async () => {
     const server = await serverOf();
@@ -62,11 +65,10 @@ describe.skipIf(redisUnavailable)(`keys in Redis${redisUnavailable ? ` (skipped:
     offset = TTL + 1;
     await storage.tick({ queue: QUEUE, jitter: 0, hungryHere: true });
     await server.admin.del(...(await server.admin.keys("qc:{q}:c:*")));
-    expect((await server.admin.keys("*")).sort()).toEqual([
-      expect.stringMatching(/^qc:queues:\d+$/),
-      "qc:schema",
-      "qc:{q}:m",
-    ]);
+    expect((await server.admin.keys("*")).sort()).toEqual([expect.stringMatching(/^qc:queues:\d+$/), "qc:schema"]);
+    offset += UNUSED;
+    await storage.tick({ queue: QUEUE, jitter: 0, hungryHere: true });
+    expect(await server.admin.keys("*")).toEqual(["qc:schema"]);
   });
 
   test("a queued job costs at most 600 bytes over its payload", async () => {
@@ -107,6 +109,32 @@ describe.skipIf(redisUnavailable)(`keys in Redis${redisUnavailable ? ` (skipped:
     // What another version writes, or somebody's hand.
     await server.admin.hset("qc:{#brokers}:a", "b2", "{");
     expect(await one.announced()).toEqual(new Map());
+  });
+
+  test("a queue is not unnamed under an enqueue by whoever last wrote its name long ago", async () => {
+    const server = await serverOf();
+    let offset = 0;
+    const clockOffsetMs = () => offset;
+    const [one, two] = await Promise.all(
+      ["b1", "b2"].map((brokerId) => storageOn(server.url, { brokerId, clockOffsetMs })),
+    );
+    await one!.pause(QUEUE, true);
+    await one!.pause(QUEUE, false);
+    offset = UNUSED + 1_000;
+    // At every moment of the enqueue, the other broker takes the queue for empty.
+    for (let n = 0; n < 50; n++) {
+      const [enqueued] = await Promise.all([
+        enqueue(one!, `j${n}`),
+        two!.tick({ queue: QUEUE, jitter: 0, hungryHere: true }),
+        two!.tick({ queue: QUEUE, jitter: 0, hungryHere: true }),
+      ]);
+      expect(enqueued).toMatchObject({ disposition: "created" });
+      expect(await two!.queues(), `after j${n}`).toEqual({ queues: [QUEUE] });
+      await claim(one!).then(([job]) => settle(one!, job!, completed()));
+      offset += TTL + UNUSED;
+      await server.admin.del(...(await server.admin.keys("qc:{q}:c:*")));
+      if (n % 2) await two!.tick({ queue: QUEUE, jitter: 0, hungryHere: true });
+    }
   });
 
   test("two prefixes on one server know nothing of each other", async () => {

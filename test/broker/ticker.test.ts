@@ -1,0 +1,63 @@
+/** Which queues are ticked, and for how long. */
+import { expect, test } from "vitest";
+import type { Storage, Tick, TickAnswer } from "../../server/storage/storage.ts";
+import { call, requestId, SeamWorker, spec, startRig } from "../support/broker.ts";
+
+/** The queues whose ticks reach the storage. `during`: what happens before the answer to each is given. */
+async function watched(during: (queue: string, answer: TickAnswer) => Promise<unknown> = async () => {}) {
+  const ticked: string[] = [];
+  const rig = await startRig(
+    {},
+    (storage: Storage) =>
+      ({
+        __proto__: storage,
+        async tick(request: Tick) {
+          ticked.push(request.queue);
+          const answer = await storage.tick(request);
+          await during(request.queue, answer);
+          return answer;
+        },
+      }) as unknown as Storage,
+  );
+  return { ...rig, ticked };
+}
+
+test("a queue that is gone is ticked no more, until it has jobs again", async () => {
+  const { broker, clock, ticked, close } = await watched();
+  const worker = new SeamWorker(broker);
+  for (let i = 0; i < 2; i++) {
+    await broker.enqueue(spec({ resultTtlMs: 1_000 }), requestId(), call());
+    await clock.advance(1);
+    worker.complete(worker.deliveries.at(-1)!);
+    await clock.advance(1);
+  }
+  worker.session.finish();
+  await clock.advance(120_000);
+  const before = ticked.length;
+  expect(before).toBeGreaterThan(0);
+  await clock.advance(600_000);
+  expect(ticked.length).toBe(before);
+  expect([...broker.depths()]).toEqual([]);
+  await broker.enqueue(spec(), requestId(), call());
+  await clock.advance(60_000);
+  expect(ticked.length).toBeGreaterThan(before);
+  await close();
+});
+
+test("a job that comes while the queue goes is not left alone", async () => {
+  let enqueued: unknown;
+  const { broker, clock, ticked, close } = await watched(async (_, { gone }) => {
+    if (gone && !enqueued) enqueued = await broker.enqueue(spec({ delayMs: 50_000 }), requestId(), call());
+  });
+  await broker.enqueue(spec({ jobId: "first" }), requestId(), call());
+  await broker.cancelJob({ queue: "q", jobId: "first" });
+  await broker.updateResultTtl({ queue: "q", jobId: "first" }, 1_000);
+  await clock.advance(40_000);
+  expect(enqueued).toBeDefined();
+  const worker = new SeamWorker(broker, { window: 0 });
+  await clock.advance(60_000);
+  expect([...broker.depths()]).toEqual([["q", 1]]);
+  expect(ticked.length).toBeGreaterThan(2);
+  worker.session.finish();
+  await close();
+});
