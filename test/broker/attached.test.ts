@@ -1,19 +1,15 @@
 /** What a broker announces of its workers: when, and how much of it. */
 import { expect, test } from "vitest";
 import type { Attached, Storage } from "../../server/storage/storage.ts";
-import { SeamWorker, startRig } from "../support/broker.ts";
+import { replaced, SeamWorker, startRig } from "../support/broker.ts";
 
 /** A storage that keeps the announcements of this broker, and has another one's. */
 async function listening(others: Record<string, Attached> = {}) {
   const said: Attached[] = [];
   const heard = (storage: Storage) =>
-    new Proxy(storage, {
-      get(target, name) {
-        if (name === "announce") return async (attached: Attached) => void said.push(attached);
-        if (name === "announced") return async () => new Map(Object.entries(others));
-        const value = Reflect.get(target, name);
-        return typeof value === "function" ? value.bind(target) : value;
-      },
+    replaced(storage, {
+      announce: async (attached) => void said.push(attached),
+      announced: async () => new Map(Object.entries(others)),
     });
   return { said, ...(await startRig({}, heard)) };
 }

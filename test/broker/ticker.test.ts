@@ -1,24 +1,18 @@
 /** Which queues are ticked, and for how long. */
 import { expect, test } from "vitest";
 import type { Storage, Tick, TickAnswer } from "../../server/storage/storage.ts";
-import { call, requestId, SeamWorker, spec, startRig } from "../support/broker.ts";
+import { call, replaced, requestId, SeamWorker, spec, startRig } from "../support/broker.ts";
 
 /** The queues whose ticks reach the storage. `during`: what happens before the answer to each is given. */
-async function watched(during: (queue: string, answer: TickAnswer) => Promise<unknown> = async () => {}) {
+async function watched(during: (answer: TickAnswer) => Promise<unknown> = async () => {}) {
   const ticked: string[] = [];
-  const rig = await startRig(
-    {},
-    (storage: Storage) =>
-      ({
-        __proto__: storage,
-        async tick(request: Tick) {
-          ticked.push(request.queue);
-          const answer = await storage.tick(request);
-          await during(request.queue, answer);
-          return answer;
-        },
-      }) as unknown as Storage,
-  );
+  const around = (storage: Storage) => async (request: Tick) => {
+    ticked.push(request.queue);
+    const answer = await storage.tick(request);
+    await during(answer);
+    return answer;
+  };
+  const rig = await startRig({}, (storage) => replaced(storage, { tick: around(storage) }));
   return { ...rig, ticked };
 }
 
@@ -46,7 +40,7 @@ test("a queue that is gone is ticked no more, until it has jobs again", async ()
 
 test("a job that comes while the queue goes is not left alone", async () => {
   let enqueued: unknown;
-  const { broker, clock, ticked, close } = await watched(async (_, { gone }) => {
+  const { broker, clock, ticked, close } = await watched(async ({ gone }) => {
     if (gone && !enqueued) enqueued = await broker.enqueue(spec({ delayMs: 50_000 }), requestId(), call());
   });
   await broker.enqueue(spec({ jobId: "first" }), requestId(), call());

@@ -93,7 +93,10 @@ class View {
     const { queue, jobId } = value as Record<string, unknown>;
     const job = typeof jobId === "string" ? `${queue} ${jobId}` : owner;
     // `changed` happened before `jobs` were claimed.
-    const fields = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+    const fields = Object.entries(value)
+      // When an empty queue is forgotten is a backend's own.
+      .filter(([field]) => field !== "gone")
+      .sort(([a], [b]) => (a < b ? -1 : 1));
     return Object.fromEntries(fields.map(([field, inner]) => [field, this.seen(inner, field, job)]));
   }
 

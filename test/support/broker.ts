@@ -39,6 +39,16 @@ export async function startRig(
   };
 }
 
+/** The storage, but for some of its verbs. */
+export function replaced(storage: Storage, verbs: Partial<Storage>): Storage {
+  return new Proxy(storage, {
+    get(target, name) {
+      const value = Reflect.get(name in verbs ? verbs : target, name);
+      return typeof value === "function" && !(name in verbs) ? value.bind(target) : value;
+    },
+  });
+}
+
 /** A caller that stays. */
 export const call = (deadlineMs?: number): Call => ({ deadlineMs, onGone: () => {} });
 
