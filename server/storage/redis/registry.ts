@@ -5,9 +5,10 @@
  * queue writes its name again each minute, and before anything else, so whatever comes into an empty queue has a name
  * much too young to go.
  */
+
+import type { Argument, Reply } from "./client.ts";
 import { type Keys, REGISTRIES } from "./keys.ts";
 import type { Link } from "./link.ts";
-import type { Argument, Reply } from "./client.ts";
 
 /** Names remembered as written; the least that fits every sensible use. More are written again, no harm. */
 const MAX_REMEMBERED = 10_000;
