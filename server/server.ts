@@ -169,6 +169,9 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
     get calls() {
       return calls.count;
     },
+    get exchanges() {
+      return calls.exchanges;
+    },
     get waiting() {
       return broker.waiting;
     },

@@ -1,7 +1,7 @@
 /** The gate of a token file: finds the principal of a token or certificate, and shows out whoever loses what they came in with. */
 import { hash, timingSafeEqual } from "node:crypto";
 import type { Clock, Timer } from "../../protocol/clock.ts";
-import type { CallError } from "../../protocol/errors.ts";
+import { CallError } from "../../protocol/errors.ts";
 import {
   type Credentials,
   denied,
@@ -12,6 +12,7 @@ import {
   type Verb,
   type Visit,
 } from "../rpc/access.ts";
+import { Failures } from "./failures.ts";
 
 /** One principal of the file, and how it is known. */
 export interface Entry extends Principal {
@@ -31,6 +32,7 @@ const EXPIRY_CHECK_MS = 10_000;
 
 export class TokenGate implements Gate {
   readonly #clock: Clock;
+  readonly #failures: Failures;
   readonly #visitors = new Set<Visitor>();
   #entries: readonly Entry[];
   #timer: Timer | undefined;
@@ -38,11 +40,12 @@ export class TokenGate implements Gate {
   constructor(entries: readonly Entry[], clock: Clock) {
     this.#entries = entries;
     this.#clock = clock;
+    this.#failures = new Failures(clock);
   }
 
   enter(credentials: Credentials, revoked: (error: CallError) => void): Visit {
-    const known = knownBy(credentials);
-    const visitor = new Visitor(this.#principalOf(known), {
+    const { known, principal } = this.#identified(credentials);
+    const visitor = new Visitor(principal, {
       again: () => this.#principalOf(known),
       revoked,
       left: () => this.#visitors.delete(visitor),
@@ -50,6 +53,18 @@ export class TokenGate implements Gate {
     this.#visitors.add(visitor);
     this.#watchExpiry();
     return visitor;
+  }
+
+  #identified(credentials: Credentials): { known: Known; principal: Principal } {
+    try {
+      const known = knownBy(credentials);
+      return { known, principal: this.#principalOf(known) };
+    } catch (error) {
+      const retryAfterMs = this.#failures.note(credentials.peer);
+      if (retryAfterMs === 0) throw error;
+      const text = `too many refusals for ${credentials.peer}; the last one: ${(error as Error).message}`;
+      throw new CallError("RATE_LIMITED", text, { retryAfterMs });
+    }
   }
 
   /** From now on these hold, for calls under way too. */

@@ -11,7 +11,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { TLSSocket, TlsOptions } from "node:tls";
-import { CallError } from "../../protocol/errors.ts";
+import { CallError, type Reason } from "../../protocol/errors.ts";
 import { EVERY_QUEUE, type Gate, namesIn } from "../rpc/access.ts";
 
 /** Connections at one time: scrapers, probes and people, not callers by the thousand. */
@@ -122,17 +122,20 @@ async function ownPage(
   }
 }
 
+const statuses: Partial<Record<Reason, number>> = { UNAUTHENTICATED: 401, RATE_LIMITED: 429 };
+
 /** Metrics name every queue: only for those who may look over all of them. Health is for everybody, as on the gRPC port. */
 function refusal(gate: Gate, { headers, socket }: IncomingMessage): Page | undefined {
   const certificateNames = () => namesIn((socket as TLSSocket).getPeerCertificate?.()?.subjectaltname);
   try {
-    const visit = gate.enter({ authorization: headers.authorization, certificateNames }, () => {});
+    const credentials = { peer: socket.remoteAddress ?? "", authorization: headers.authorization, certificateNames };
+    const visit = gate.enter(credentials, () => {});
     visit.leave();
     visit.check("admin", EVERY_QUEUE);
     return undefined;
   } catch (error) {
     if (!(error instanceof CallError)) throw error;
-    return { status: error.reason === "UNAUTHENTICATED" ? 401 : 403, body: `${error.message}\n` };
+    return { status: statuses[error.reason] ?? 403, body: `${error.message}\n` };
   }
 }
 

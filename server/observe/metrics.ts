@@ -23,6 +23,8 @@ export interface Gauged {
   readonly settings: BrokerSettings;
   /** Calls and streams under way. */
   readonly calls: number;
+  /** Streams of multiplexed calls. */
+  readonly exchanges: number;
   readonly waiting: number;
   readonly sessions: number;
   readonly load: { window: number; outstanding: number };
@@ -184,6 +186,7 @@ function addGauges(registry: Registry): (gauged: Gauged) => void {
     });
   };
   gauge("calls", "Calls and streams under way", ({ calls }) => calls);
+  gauge("exchange_streams", "Streams of multiplexed calls", ({ exchanges }) => exchanges);
   gauge("waiting_calls", "Calls and watches that wait for a job", ({ waiting }) => waiting);
   gauge("waiting_calls_limit", "--max-waiters", ({ settings }) => settings.maxWaiters);
   gauge("worker_sessions", "Worker streams", ({ sessions }) => sessions);

@@ -56,6 +56,8 @@ export interface Access {
 
 /** What a caller shows. */
 export interface Credentials {
+  /** Where they come from: an address without a port, for limits; "" where it is not known. */
+  peer: string;
   /** The `authorization` header. */
   authorization: string | undefined;
   /** The names in a client certificate that the transport has verified, such as "DNS:mailer.internal"; asked for only when needed. */
@@ -70,13 +72,18 @@ export interface Visit extends Access {
 export interface Gate {
   /**
    * @param revoked called at most once, when what the call stands on was taken away
-   * @throws CallError UNAUTHENTICATED
+   * @throws CallError UNAUTHENTICATED; RATE_LIMITED in its place where there were too many of them
    */
   enter(credentials: Credentials, revoked: (error: CallError) => void): Visit;
 }
 
 export function unauthenticated(why: string): CallError {
   return new CallError("UNAUTHENTICATED", why);
+}
+
+/** "192.0.2.1:4711" and "[::1]:4711" without the port. */
+export function hostOf(address: string): string {
+  return address.replace(/:\d+$/, "");
 }
 
 export function denied({ name }: Principal, verb: Verb, queue: string): CallError {

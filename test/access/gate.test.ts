@@ -2,9 +2,11 @@
 import crypto from "node:crypto";
 import { syncBuiltinESMExports } from "node:module";
 import { describe, expect, test, vi } from "vitest";
+import type { CallError } from "../../protocol/errors.ts";
 import { ManualClock, turns } from "../../protocol/manual-clock.ts";
+import { Failures } from "../../server/access/failures.ts";
 import { digestOf, type Entry, TokenGate } from "../../server/access/token-gate.ts";
-import { EVERY_QUEUE, namesIn, permits, verbs } from "../../server/rpc/access.ts";
+import { EVERY_QUEUE, hostOf, namesIn, permits, verbs } from "../../server/rpc/access.ts";
 import { newToken } from "./rig.ts";
 
 const NOW = 1_800_000_000_000;
@@ -15,7 +17,10 @@ function entry(fields: Partial<Entry> = {}): Entry {
   const rights = [{ queues: ["mail/*"], verbs: ["enqueue" as const] }];
   return { name: "mailer", digests: [digestOf(token)], certificateNames: [], expires: undefined, rights, ...fields };
 }
-const shown = (authorization?: string, names: string[] = []) => ({ authorization, certificateNames: () => names });
+const shown = (authorization?: string, names: string[] = [], peer = "192.0.2.1") => ({
+  ...{ peer, authorization },
+  certificateNames: () => names,
+});
 const enter = (gate: TokenGate, authorization?: string, names?: string[], revoked = vi.fn()) =>
   gate.enter(shown(authorization, names), revoked);
 
@@ -42,6 +47,49 @@ describe("policy", () => {
     expect(permits(admin, "admin", "any")).toBe(true);
     expect(permits(admin, "wait", "any")).toBe(false);
   });
+});
+
+describe("refusals by address", () => {
+  const refused = (gate: TokenGate, peer?: string) => {
+    try {
+      gate.enter(shown("Bearer wrong", [], peer), () => {});
+    } catch (error) {
+      return error as CallError;
+    }
+    throw new Error("let in");
+  };
+
+  test("are limited, with the reason and the time to wait; who has a good token comes in all the same", async () => {
+    const time = clock();
+    const gate = new TokenGate([entry()], time);
+    for (let n = 0; n < 200; n++) expect(refused(gate).reason).toBe("UNAUTHENTICATED");
+    const { reason, message, options } = refused(gate);
+    expect([reason, options.retryAfterMs]).toEqual(["RATE_LIMITED", 100]);
+    expect(message).toBe("too many refusals for 192.0.2.1; the last one: the token is not known here");
+    expect(enter(gate, `Bearer ${token}`).permits("enqueue", "mail/a")).toBe(true);
+    expect(refused(gate, "192.0.2.2").reason).toBe("UNAUTHENTICATED");
+    await time.advance(100);
+    expect(refused(gate).reason).toBe("UNAUTHENTICATED");
+    expect(refused(gate).reason).toBe("RATE_LIMITED");
+    await time.advance(3_600_000);
+    for (let n = 0; n < 200; n++) expect(refused(gate).reason).toBe("UNAUTHENTICATED");
+    expect(refused(gate).reason).toBe("RATE_LIMITED");
+  });
+
+  test("of ten thousand addresses at a time: the one that was quiet longest is forgotten", () => {
+    const failures = new Failures(clock());
+    for (let n = 0; n < 201; n++) failures.note("a");
+    for (let n = 0; n < 9_999; n++) failures.note(`b${n}`);
+    expect(failures.note("a")).toBe(100);
+    for (let n = 0; n < 10_000; n++) failures.note(`c${n}`);
+    expect(failures.note("a")).toBe(0);
+  });
+
+  test.each([
+    ["192.0.2.1:4711", "192.0.2.1"],
+    ["[::1]:4711", "[::1]"],
+    ["unknown", "unknown"],
+  ])("%s is %s", (address, host) => expect(hostOf(address)).toBe(host));
 });
 
 describe("who is let in", () => {

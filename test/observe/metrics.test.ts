@@ -39,6 +39,20 @@ function byLabel({ samples }: Exposition, name: string, label: string, queue = "
   return Object.fromEntries(own.map(({ labels, value }) => [labels[label], value]));
 }
 
+test("streams of multiplexed calls are counted while they are open", async () => {
+  const { broker, url, client } = await start();
+  const streams = async () => (await scrape(broker)).value("queuecall_exchange_streams");
+  expect(await streams()).toBe(0);
+  await client.queue("q").enqueue("a", 1);
+  const second = createQueueClient({ url });
+  await second.queue("q").enqueue("b", 1);
+  const unary = createQueueClient({ url, mode: "unary" });
+  await unary.queue("q").enqueue("c", 1);
+  expect(await streams()).toBe(2);
+  await Promise.all([second.close(), unary.close()]);
+  await expect.poll(streams).toBe(1);
+});
+
 test("a known history is counted exactly", async () => {
   const { broker, url, client } = await start();
   const queue = client.queue<string, string>("work");
@@ -135,6 +149,7 @@ test("leases that are lost, by cause; queue depth as the ticks see it, and the a
     draining: false,
     settings: broker.settings,
     calls: 0,
+    exchanges: 0,
     waiting: 0,
     sessions: 0,
     load: { window: 0, outstanding: 0 },

@@ -29,6 +29,8 @@ export type OnBug = (error: unknown, path: string) => void;
 /** Calls under way, so that a drain can wait for them. */
 export interface InFlight {
   readonly count: number;
+  /** Streams of multiplexed calls. */
+  readonly exchanges: number;
   /** Sends multiplexed callers elsewhere, and resolves once no call is under way. */
   drain(): Promise<void>;
 }
@@ -68,6 +70,9 @@ export function register(server: Server, broker: Broker, onBug: OnBug, door?: Do
   return {
     get count() {
       return calls.count;
+    },
+    get exchanges() {
+      return exchanges.streams.size;
     },
     drain() {
       exchanges.drain();

@@ -2,11 +2,12 @@
 import type { Metadata } from "@grpc/grpc-js";
 import type { CallError } from "../../../protocol/errors.ts";
 import type { Call } from "../../broker/broker.ts";
-import { type Credentials, type Gate, namesIn, type Visit } from "../access.ts";
+import { type Credentials, type Gate, hostOf, namesIn, type Visit } from "../access.ts";
 
 /** What the door needs to see of a call of grpc-js. */
 export interface Caller {
   metadata: Metadata;
+  getPeer(): string;
   getAuthContext(): { sslPeerCertificate?: { subjectaltname?: string | undefined } } | null;
 }
 
@@ -19,7 +20,7 @@ export class Door {
 
   /**
    * For calls that end by themselves through `revoked`. Leave the visit when the call is over.
-   * @throws CallError UNAUTHENTICATED
+   * @throws CallError as {@link Gate}
    */
   enter(caller: Caller, revoked: (error: CallError) => void): Visit {
     return this.#gate.enter(credentialsOf(caller), revoked);
@@ -65,6 +66,7 @@ export class RevocableCall implements Call {
 function credentialsOf(caller: Caller): Credentials {
   const headers = caller.metadata.get("authorization");
   return {
+    peer: hostOf(caller.getPeer()),
     // Two of them are one that is malformed.
     authorization: headers.length === 0 ? undefined : headers.join(", "),
     certificateNames: () => namesIn(caller.getAuthContext()?.sslPeerCertificate?.subjectaltname),
