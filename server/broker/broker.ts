@@ -145,8 +145,7 @@ export class Broker {
   /** Stores the job and answers. */
   async enqueue(spec: JobSpec, requestId: Uint8Array, call: Call): Promise<Accepted> {
     this.#refuseWhileDraining();
-    const answer = await this.#store(spec, requestId, call);
-    return this.#accepted(spec, answer);
+    return await this.#store(spec, requestId, call);
   }
 
   /** Stores the job and waits for its outcome. */
@@ -160,8 +159,7 @@ export class Broker {
     const began = this.clock.monotonic();
     const waiter = this.#open(spec, call);
     try {
-      const answer = await this.#store(spec, requestId, call, "waiters");
-      const accepted = this.#accepted(spec, answer);
+      const accepted = await this.#store(spec, requestId, call, "waiters");
       const status = await this.#wait(waiter, accepted.status, began, waitTimeoutMs, call);
       return { ...accepted, status };
     } finally {
@@ -312,6 +310,7 @@ export class Broker {
       watched: (changed) => this.#watched(changed),
       supersede: (owner) => this.#superseded(owner),
       hungryHere: (queue) => this.#dispatcher.hungryHere(queue),
+      claimAlong: (session, queue) => this.#dispatcher.along(session, queue),
       expectTick: (queue, inMs) => this.#ticker.expect(queue, inMs),
       closed: (session) => this.#closed(session),
     };
@@ -413,11 +412,30 @@ export class Broker {
     return waiter;
   }
 
-  async #store(spec: JobSpec, requestId: Uint8Array, call: Call, listen?: Listen): Promise<EnqueueAnswer> {
-    const hungryHere = this.#dispatcher.hungryHere(spec.queue);
+  /** Stores it, and hands it to a worker in the same step where one has room and nothing is ahead. */
+  #store(spec: JobSpec, requestId: Uint8Array, call: Call, listen?: Listen): Promise<Accepted> {
+    const offer = this.#dispatcher.offer(spec.queue);
+    const hungryHere = offer !== undefined || this.#dispatcher.hungryHere(spec.queue);
     const limits = this.#limits.of(spec.queue);
-    const request = { spec, requestId, hungryHere, limits, ...(listen && { listen }) };
-    return this.#unlessTooLate(spec, call, () => this.#ask(() => this.#storage.enqueue(request)));
+    const request = {
+      spec,
+      requestId,
+      hungryHere,
+      limits,
+      ...(listen && { listen }),
+      ...(offer && { claim: offer.claim }),
+    };
+    return this.#unlessTooLate(spec, call, async () => {
+      const answer = await this.#ask(() => this.#storage.enqueue(request)).catch((error) => {
+        offer?.failed(spec);
+        throw error;
+      });
+      try {
+        return this.#accepted(spec, answer);
+      } finally {
+        offer?.answered(answer.kind === "accepted" ? answer.claimed : undefined);
+      }
+    });
   }
 
   /** The deadline is over before the storage confirmed: the job may exist, and the same request_id finds out. */
@@ -446,10 +464,12 @@ export class Broker {
     const { jobId } = spec;
     switch (answer.kind) {
       case "accepted": {
-        const { status, disposition, payloadMismatch, wake, tell } = answer;
+        const { status, disposition, payloadMismatch, wake, tell, claimed } = answer;
         const due = status.state === "scheduled" ? { tickInMs: spec.delayMs } : {};
-        if (disposition === "created") this.#changed({ status, tell, wake, ...due });
-        if (disposition === "created" && spec.startTimeoutMs > 0) this.#ticker.expect(spec.queue, spec.startTimeoutMs);
+        if (claimed) this.#watched({ status, tell });
+        else if (disposition === "created") this.#changed({ status, tell, wake, ...due });
+        if (disposition === "created" && !claimed && spec.startTimeoutMs > 0)
+          this.#ticker.expect(spec.queue, spec.startTimeoutMs);
         this.#observer.accepted(spec, disposition);
         return { status, disposition, payloadMismatch };
       }

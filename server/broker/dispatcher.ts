@@ -5,10 +5,15 @@
  * `backlog` says that there may be more than were counted (a hint, a tick, a
  * probe, a new subscription), until a claim comes back short. A short claim is
  * also what makes the storage remember this broker as hungry.
+ *
+ * What a claim would do can also travel with another verb: with the enqueue of
+ * a job that nothing is ahead of (`offer`), and with the settlement that makes
+ * room (`along`).
  */
 import type { Clock, Timer } from "../../protocol/clock.ts";
 import { LEASE_TOKEN_BYTES, MAX_CLAIM_BATCH } from "../../protocol/limits.ts";
-import type { Changed, Claim, ClaimAnswer, Claimed, Storage } from "../storage/storage.ts";
+import type { JobKey } from "../job/job.ts";
+import type { Changed, Claim, ClaimAnswer, ClaimAtOnce, Claimed, Storage } from "../storage/storage.ts";
 import { deliveryLeaseMs, type Session } from "./session.ts";
 import { graceMs } from "./ticker.ts";
 
@@ -26,6 +31,23 @@ export interface DispatcherOptions {
   probeIntervalMs: number;
   changed(changed: Changed): void;
   claimed(answer: ClaimAnswer): void;
+}
+
+/** Room set aside for a job that is being enqueued. One of the two follows. */
+export interface Offer {
+  readonly claim: ClaimAtOnce;
+  /** The enqueue was answered; with the job, if it was leased. */
+  answered(job: Claimed | undefined): void;
+  /** It was not: whether the job is leased, nobody knows. */
+  failed(key: JobKey): void;
+}
+
+/** A claim that is sent. One of the two follows. */
+export interface ClaimUnderWay {
+  readonly request: Claim;
+  answered(answer: ClaimAnswer | undefined): void;
+  /** It travelled with another verb, which the storage did not confirm. */
+  failed(): void;
 }
 
 interface QueueState {
@@ -65,6 +87,40 @@ export class Dispatcher {
       if (room > 0) return true;
     }
     return false;
+  }
+
+  /** For a job of the queue that is about to be enqueued: room for it, if a session here has some that nobody is fetching for. */
+  offer(queue: string): Offer | undefined {
+    const state = this.#queues.get(queue);
+    if (!state || state.paused || this.#closed || !this.hungryHere(queue)) return undefined;
+    const session = this.#nextWithRoom(state);
+    if (!session) return undefined;
+    const { lane, workerId } = session;
+    const leaseToken = this.#o.clock.randomBytes(LEASE_TOKEN_BYTES);
+    const end = (jobs: Claimed[]) => {
+      session.taken(1, jobs);
+      this.#o.claimed({ jobs, changed: [] });
+      if (jobs.length === 0) this.serve(session);
+    };
+    session.reserve(1);
+    return {
+      claim: { lane, workerId, leaseToken, leaseMs: deliveryLeaseMs(this.#o.leaseMs) },
+      answered: (job) => end(job ? [job] : []),
+      failed: ({ queue, jobId }) => {
+        end([]);
+        session.disown({ queue, jobId, leaseToken });
+      },
+    };
+  }
+
+  /**
+   * For a settlement of the session that makes room: the claim that would follow it, if there is one. Not where the session
+   * has several queues, for each of them is to have its turn.
+   */
+  along(session: Session, queue: string): ClaimUnderWay | undefined {
+    const state = this.#queues.get(queue);
+    if (!state || this.#closed || session.queues.length > 1 || !this.#wants(state)) return undefined;
+    return this.#begin(state, session, session.roomAfter(1));
   }
 
   /** One more job of the queue is in line. */
@@ -174,27 +230,48 @@ export class Dispatcher {
     }
   }
 
+  /** The sessions of a queue take turns. */
+  #nextWithRoom(state: QueueState): Session | undefined {
+    const { sessions } = state;
+    for (let i = 0; i < sessions.length; i++) {
+      const session = sessions[(state.turn + i) % sessions.length] as Session;
+      if (session.room === 0) continue;
+      state.turn = (state.turn + i + 1) % sessions.length;
+      return session;
+    }
+    return undefined;
+  }
+
   async #claim(state: QueueState, session: Session): Promise<void> {
+    const claim = this.#begin(state, session, session.room);
+    claim?.answered(await this.#askStorage(claim.request));
+  }
+
+  /** Sets aside what a claim needs until it is answered. A session has one under way for each queue. */
+  #begin(state: QueueState, session: Session, room: number): ClaimUnderWay | undefined {
     const claims = this.#claims.get(session);
-    if (!claims) return;
     const wanted = state.backlog ? MAX_CLAIM_BATCH : state.signals - state.asking;
-    const max = Math.min(session.room, MAX_CLAIM_BATCH, wanted);
+    const max = Math.min(room, MAX_CLAIM_BATCH, wanted);
+    if (!claims || max <= 0 || claims.busy.has(state.name)) return undefined;
     const heard = state.heard;
     claims.busy.add(state.name);
     session.reserve(max);
     state.asking += max;
-    const answer = await this.#askStorage(this.#request(state.name, session, claims.ids++, max));
-    state.asking -= max;
-    claims.busy.delete(state.name);
-    if (answer) state.paused = answer.paused === true;
-    this.#learn(state, max, answer?.jobs ?? [], heard);
-    session.taken(max, answer?.jobs ?? []);
-    if (answer) {
-      for (const changed of answer.changed) this.#o.changed(changed);
-      this.#o.claimed(answer);
-    }
-    if (this.#queues.get(state.name) === state) this.#serveQueue(state);
-    this.serve(session);
+    const request = this.#request(state.name, session, claims.ids++, max);
+    const answered = (answer: ClaimAnswer | undefined) => {
+      state.asking -= max;
+      claims.busy.delete(state.name);
+      if (answer) state.paused = answer.paused === true;
+      this.#learn(state, max, answer?.jobs ?? [], heard);
+      session.taken(max, answer?.jobs ?? []);
+      if (answer) {
+        for (const changed of answer.changed) this.#o.changed(changed);
+        this.#o.claimed(answer);
+      }
+      if (this.#queues.get(state.name) === state) this.#serveQueue(state);
+      this.serve(session);
+    };
+    return { request, answered, failed: () => void this.#askStorage(request).then(answered) };
   }
 
   #learn(state: QueueState, max: number, jobs: Claimed[], heard: number): void {

@@ -12,12 +12,15 @@ import { isTerminal, type Progress } from "../job/job.ts";
 import type { BrokerSettings } from "../settings.ts";
 import {
   type Changed,
+  type Claim,
   type Claimed,
   type Extend,
+  type SettleAnswer,
   type SettleOutcome,
   type Storage,
   StorageUnavailable,
 } from "../storage/storage.ts";
+import type { ClaimUnderWay } from "./dispatcher.ts";
 import type { BrokerFrame, Hello, LeaseRef, Link, Settled, Settlement, WorkerFrame } from "./frames.ts";
 import { attemptOf, byQueue, type Lease, Leases, refOf } from "./leases.ts";
 import type { AttemptSeen, LeaseLoss, Observer, SessionSeen } from "./observer.ts";
@@ -47,6 +50,8 @@ export interface SessionHost {
   /** Another broker's stream held this lease until it was adopted here. */
   supersede(owner: string): void;
   hungryHere(queue: string): boolean;
+  /** A claim to send with a settlement that makes room. */
+  claimAlong(session: Session, queue: string): ClaimUnderWay | undefined;
   /** Leases of the queue run out within `inMs`. */
   expectTick(queue: string, inMs: number): void;
   closed(session: Session): void;
@@ -119,8 +124,13 @@ export class Session implements SessionSeen {
 
   /** How many jobs it can take now: window, less what it holds and what is being claimed for it. */
   get room(): number {
+    return this.roomAfter(0);
+  }
+
+  /** The same, once so many of those that it holds are settled. */
+  roomAfter(settled: number): number {
     if (this.#state !== "open" || !this.#adopted || !this.#link.writable || this.#stuck) return 0;
-    return Math.max(0, this.#window - this.#leases.size - this.#claiming);
+    return Math.max(0, this.#window + settled - this.#leases.size - this.#claiming);
   }
 
   /** It confirms nothing: what is sent now would only lie there. */
@@ -143,6 +153,11 @@ export class Session implements SessionSeen {
     }
     for (const job of jobs) this.#leases.add(job);
     if (jobs.length > 0) this.#out.say((out) => out.deliveries.push(...jobs));
+  }
+
+  /** A lease of this stream that nobody knows whether it is there: if so, it goes back as undelivered. */
+  disown(ref: LeaseRef): void {
+    void this.#return({ ...ref, ...attemptOf(ref) }, false);
   }
 
   /** The first message. */
@@ -290,7 +305,7 @@ export class Session implements SessionSeen {
     for (const [queue] of byQueue(received)) this.#host.expectTick(queue, this.#host.settings.reconnectGraceMs);
   }
 
-  async #return(lease: Lease | Claimed, sent: boolean): Promise<void> {
+  async #return(lease: (LeaseRef & AttemptSeen) | Claimed, sent: boolean): Promise<void> {
     const attempt = "since" in lease ? lease : attemptOf(lease);
     await this.#settleStored(lease, { kind: "undelivered", sent }, attempt).catch(() => {
       // The storage is away; the lease runs out by itself.
@@ -413,13 +428,27 @@ export class Session implements SessionSeen {
     const { storage, clock, observer } = this.#host;
     const { queue, jobId, leaseToken } = ref;
     const hungryHere = this.#host.hungryHere(queue);
-    const answer = await storage.settle({ queue, jobId, leaseToken, outcome, jitter: clock.random(), hungryHere });
+    const settle = { queue, jobId, leaseToken, outcome, jitter: clock.random(), hungryHere };
+    const answer = await this.#withClaim(ref, (claim) => storage.settle(claim ? { ...settle, claim } : settle));
     if (answer.kind !== "lost") this.#host.changed(answer);
     if (answer.kind === "settled") {
       observer.settled(attempt, outcome.kind, answer.status);
       if (isTerminal(answer.status.state)) observer.ended(answer.status, attempt);
     }
     return answer;
+  }
+
+  /** What frees a place in the window fetches the next job on the same way. */
+  async #withClaim(ref: LeaseRef, settle: (claim?: Claim) => Promise<SettleAnswer>): Promise<SettleAnswer> {
+    const claim = this.#leases.has(ref) ? this.#host.claimAlong(this, ref.queue) : undefined;
+    try {
+      const answer = await settle(claim?.request);
+      claim?.answered(answer.claimed);
+      return answer;
+    } catch (error) {
+      claim?.failed();
+      throw error;
+    }
   }
 
   #answer(settlement: Settlement, result: Settled["result"], status?: Settled["status"]): void {

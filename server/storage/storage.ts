@@ -66,7 +66,10 @@ export interface Storage {
   /** Called when `ready` changes, and with `true` again whenever hints may have been lost (a reconnect): re-read then. Returns the way to stop. */
   onReady(listener: (ready: boolean) => void): () => void;
 
-  /** Stores a job, joins it, or answers what is kept: lifecycle.decideEnqueue. Idempotent by `requestId`. */
+  /**
+   * Stores a job, joins it, or answers what is kept: lifecycle.decideEnqueue. Idempotent by `requestId`.
+   * With `claim`, a job that is made and that nothing is ahead of is leased in the same step.
+   */
   enqueue(request: Enqueue): Promise<EnqueueAnswer>;
 
   /**
@@ -80,7 +83,11 @@ export interface Storage {
   /** Renews leases, adopts them for another stream, or shortens those of a stream that ended. */
   extend(request: Extend): Promise<ExtendAnswer[]>;
 
-  /** Ends an attempt. Only the current token can; repeating the accepted one is a duplicate. */
+  /**
+   * Ends an attempt. Only the current token can; repeating the accepted one is a duplicate.
+   * With `claim`, what is in line then is leased in the same step, whatever became of the attempt: as claim does it, but
+   * what time alone causes is left to claim and tick.
+   */
   settle(request: Settle): Promise<SettleAnswer>;
 
   /** Stores a report of progress. Only the current token can. */
@@ -172,6 +179,8 @@ export interface Enqueue {
   hungryHere: boolean;
   /** Of the queue: a job beyond them is refused. Joins and kept outcomes never are. Default: none. */
   limits?: QueueLimits;
+  /** Lease it at once, if it is made now and could start, the queue is not paused and nothing of it is QUEUED. */
+  claim?: ClaimAtOnce;
 }
 
 export type EnqueueAnswer =
@@ -184,6 +193,8 @@ export type EnqueueAnswer =
       wake: string[];
       /** A new run of an id that others still listen to: brokers to hint, never this one. */
       tell: string[];
+      /** It was leased at once, or, of a repeat, still is by that token; `status` is from before. */
+      claimed?: Claimed;
     }
   /** ON_DUPLICATE_REJECT. */
   | { kind: "exists"; status: JobStatus }
@@ -193,6 +204,16 @@ export type EnqueueAnswer =
   | { kind: "queue_full"; limit: LimitName }
   /** The storage is full: nothing was stored. */
   | { kind: "full" };
+
+/** For whom a job may be leased as it is made. */
+export interface ClaimAtOnce {
+  /** See Claim. */
+  lane: string;
+  workerId: string;
+  /** 16 unpredictable bytes, fixed before the first send: by them a repeat finds its lease. */
+  leaseToken: Uint8Array;
+  leaseMs: number;
+}
 
 export interface Claim {
   queue: string;
@@ -274,9 +295,14 @@ export interface Settle extends JobKey {
   /** From 0 to 1. */
   jitter: number;
   hungryHere: boolean;
+  /** Of the same queue; `jitter` and `graceMs` mean nothing here. */
+  claim?: Claim;
 }
 
-export type SettleAnswer = ({ kind: "settled" } & Changed) | ({ kind: "duplicate" } & Changed) | { kind: "lost" };
+export type SettleAnswer = (({ kind: "settled" } & Changed) | ({ kind: "duplicate" } & Changed) | { kind: "lost" }) & {
+  /** What `claim` got. */
+  claimed?: ClaimAnswer;
+};
 
 /** A job after a change, and whom to tell. */
 export interface Changed {

@@ -7,6 +7,15 @@ const lifecycle = "server/job/lifecycle.ts";
 
 export const sqlite: readonly Mutant[] = [
   {
+    name: "leased-past-those-ahead",
+    why: "a job that has just come is handed out before those that wait",
+    file: "server/storage/sqlite/sqlite-storage.ts",
+    find: ` && this.#jobs.memory.counts(spec.queue).jobs.queued === 0`,
+    replace: "",
+    tests: [contract("fused")],
+    only,
+  },
+  {
     name: "token-unchecked",
     why: "a worker that lost its lease settles the attempt of another",
     file: "server/storage/sqlite/jobs.ts",

@@ -1,6 +1,13 @@
 /** Random histories of verbs for the lockstep: made from a seed alone, so that a failure can be run again. */
 import type { JobKey, JobState, JobSummary, OnDuplicate } from "../../server/job/job.ts";
-import type { Claim, ClaimAnswer, SettleOutcome, Storage } from "../../server/storage/storage.ts";
+import type {
+  Claim,
+  ClaimAnswer,
+  Claimed,
+  SettleAnswer,
+  SettleOutcome,
+  Storage,
+} from "../../server/storage/storage.ts";
 import { completed, failed, LEASE, payload, SECOND, specOf } from "./specs.ts";
 
 /**
@@ -117,14 +124,25 @@ export class History {
     const listen = this.#pick(undefined, "waiters" as const, "watchers" as const);
     const none = Number.POSITIVE_INFINITY;
     const limits = { maxLength: this.#pick(none, none, 2, 3), maxBytes: this.#pick(none, none, none, 600) };
-    const request = { spec, requestId, hungryHere: true, limits, ...(listen && { listen }) };
-    return { title: `enqueue ${describe(request)}`, run: (storage) => storage.enqueue(request) };
+    const { lane, workerId, leaseMs } = this.#claimOf(key.queue, 1);
+    const claim = this.#random() < 0.3 && { claim: { lane, workerId, leaseMs, leaseToken: this.#token() } };
+    const request = { spec, requestId, hungryHere: true, limits, ...(listen && { listen }), ...claim };
+    const saw = (answer: unknown) => {
+      const { claimed } = answer as { claimed?: Claimed };
+      if (claimed) this.#leased(claimed);
+    };
+    return { title: `enqueue ${describe(request)}`, run: (storage) => storage.enqueue(request), saw };
   }
 
   #claim(): Step {
-    const max = this.#pick(1, 1, 2, 16);
-    const request: Claim = {
-      queue: this.#pick(...this.queues),
+    const request = this.#claimOf(this.#pick(...this.queues), this.#pick(1, 1, 2, 16));
+    const saw = (answer: unknown) => this.#saw(request, answer as ClaimAnswer);
+    return { title: `claim ${describe(request)}`, run: (storage) => storage.claim(request), saw };
+  }
+
+  #claimOf(queue: string, max: number): Claim {
+    return {
+      queue,
       lane: this.#pick("l1", "l2"),
       claimId: ++this.#claims,
       workerId: this.#pick("w1", "w2"),
@@ -135,7 +153,6 @@ export class History {
       ...this.#jitter(),
       ...this.#grace(),
     };
-    return { title: `claim ${describe(request)}`, run: (storage) => storage.claim(request), ...this.#saw(request) };
   }
 
   /** The last claim of a lane again; one that got nothing may get something the second time, so it is left alone. */
@@ -147,17 +164,14 @@ export class History {
   }
 
   /** Remembers what a claim got. Told by the first backend alone: the others must answer the same. */
-  #saw(request: Claim): { saw(answer: unknown): void } {
-    return {
-      saw: (answer) => {
-        const { jobs } = answer as ClaimAnswer;
-        for (const { queue, jobId, leaseToken } of jobs) {
-          this.#leases.push({ key: { queue, jobId }, token: leaseToken });
-        }
-        if (jobs.length > 0) this.#repeatable.set(`${request.queue} ${request.lane}`, request);
-        else this.#repeatable.delete(`${request.queue} ${request.lane}`);
-      },
-    };
+  #saw(request: Claim, { jobs }: ClaimAnswer): void {
+    for (const job of jobs) this.#leased(job);
+    if (jobs.length > 0) this.#repeatable.set(`${request.queue} ${request.lane}`, request);
+    else this.#repeatable.delete(`${request.queue} ${request.lane}`);
+  }
+
+  #leased({ queue, jobId, leaseToken }: Claimed): void {
+    this.#leases.push({ key: { queue, jobId }, token: leaseToken });
   }
 
   #settle(): Step {
@@ -174,8 +188,17 @@ export class History {
       { kind: "undelivered", sent: true },
       { kind: "undelivered", sent: false },
     );
-    const request = { ...key, leaseToken: token, outcome, ...this.#jitter(), hungryHere: true };
-    return { title: `settle ${describe(request)}`, run: (storage) => storage.settle(request) };
+    const claim = this.#random() < 0.3 ? this.#claimOf(key.queue, this.#pick(1, 2)) : undefined;
+    const request = {
+      ...key,
+      leaseToken: token,
+      outcome,
+      ...this.#jitter(),
+      hungryHere: true,
+      ...(claim && { claim }),
+    };
+    const saw = (answer: unknown) => claim && this.#saw(claim, (answer as SettleAnswer).claimed!);
+    return { title: `settle ${describe(request)}`, run: (storage) => storage.settle(request), saw };
   }
 
   #extend(): Step {

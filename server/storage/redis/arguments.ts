@@ -2,7 +2,7 @@
 import { type JobSpec, type QueueLimits, unlimited } from "../../job/job.ts";
 import { attemptMessage } from "../../job/lifecycle.ts";
 import { encodeEnvelope, encodeFailure, encodePayload } from "../blob.ts";
-import type { SettleOutcome } from "../storage.ts";
+import type { Claim, ClaimAtOnce, SettleOutcome } from "../storage.ts";
 import type { Argument } from "./client.ts";
 
 /** ARGV 7 to 20 of enqueue.lua. */
@@ -24,6 +24,24 @@ export function specArguments(spec: JobSpec, { maxLength, maxBytes }: QueueLimit
     limit(maxLength),
     limit(maxBytes),
   ];
+}
+
+/** ARGV 21 to 24 of enqueue.lua. */
+export function claimAtOnceArguments(claim: ClaimAtOnce | undefined): Argument[] {
+  return claim ? [claim.lane, claim.workerId, claim.leaseToken, claim.leaseMs] : [""];
+}
+
+/** What claiming.lua is told. */
+export function claimArguments(request: Claim): Argument[] {
+  const { lane, claimId, workerId, max, maxBytes, tokens, leaseMs, jitter, graceMs } = request;
+  return [lane, claimId, workerId, max, maxBytes, leaseMs, jitter, graceMs ?? "", ...tokens];
+}
+
+/** ARGV 3 to 13 of settle.lua: how many there are where something follows. */
+export const SETTLE_TERMS = 11;
+
+export function padded(terms: Argument[], length: number): Argument[] {
+  return [...terms, ...new Array<string>(length - terms.length).fill("")];
 }
 
 /** ARGV 8 to 13 of settle.lua. */

@@ -32,7 +32,15 @@ import type {
   Tick,
   TickAnswer,
 } from "../storage.ts";
-import { flag, outcomeArguments, specArguments } from "./arguments.ts";
+import {
+  claimArguments,
+  claimAtOnceArguments,
+  flag,
+  outcomeArguments,
+  padded,
+  SETTLE_TERMS,
+  specArguments,
+} from "./arguments.ts";
 import { decodeAnnounced, encodeAttached } from "./attached.ts";
 import { type Argument, connect, connectOne, type Reply } from "./client.ts";
 import { HintLine } from "./hint-line.ts";
@@ -44,9 +52,10 @@ import { Readiness } from "./readiness.ts";
 import { Registry } from "./registry.ts";
 import {
   type ChangedReply,
-  type ClaimedReply,
+  type ClaimReply,
   decodeChanged,
-  decodeClaimed,
+  decodeClaim,
+  decodeClaimedAtOnce,
   decodeCounts,
   decodeJob,
   decodeList,
@@ -55,6 +64,7 @@ import {
   type EnqueueReply,
   type JobReply,
   type ListReply,
+  type SettleReply,
   type StatusReply,
 } from "./replies.ts";
 import { type ScriptName, script } from "./scripts.ts";
@@ -162,13 +172,14 @@ class RedisStorage implements Storage {
     return this.#readiness.onReady(listener);
   }
 
-  async enqueue({ spec, requestId, listen, hungryHere, limits }: Enqueue): Promise<EnqueueAnswer> {
+  async enqueue({ spec, requestId, listen, hungryHere, limits, claim }: Enqueue): Promise<EnqueueAnswer> {
     const { queue } = spec;
-    const terms = [listen ?? "", flag(hungryHere), spec.jobId, requestId, ...specArguments(spec, limits)];
+    const about = [...specArguments(spec, limits), ...claimAtOnceArguments(claim)];
+    const terms = [listen ?? "", flag(hungryHere), spec.jobId, requestId, ...about];
     try {
       await this.#registry.add(queue);
       const reply = await this.#run("enqueue", queue, terms);
-      const [kind, short, mismatch, tell, wake, first] = reply as EnqueueReply;
+      const [kind, short, mismatch, tell, wake, first, leased] = reply as EnqueueReply;
       const said = kind.toString() as Disposition | "exists" | "mismatch" | "queue_full";
       if (said === "queue_full") return { kind: said, limit: String(short) as LimitName };
       const status = decodeStatus(queue, short as StatusReply);
@@ -182,6 +193,7 @@ class RedisStorage implements Storage {
         status,
         wake: decodeNames(wake),
         tell: decodeNames(tell),
+        ...(claim && leased && { claimed: decodeClaimedAtOnce(spec, claim.leaseToken, leased) }),
       };
     } catch (error) {
       if (isFull(error)) return { kind: "full" };
@@ -190,15 +202,8 @@ class RedisStorage implements Storage {
   }
 
   async claim(request: Claim): Promise<ClaimAnswer> {
-    const { queue, lane, claimId, workerId, max, maxBytes, tokens, leaseMs, jitter, graceMs } = request;
-    const terms = [lane, claimId, workerId, max, maxBytes, leaseMs, jitter, graceMs ?? "", ...tokens];
-    const reply = (await this.#run("claim", queue, terms)) as [ChangedReply[], ClaimedReply[], paused: number];
-    const [changed, jobs, paused] = reply;
-    return {
-      jobs: jobs.map((each) => decodeClaimed(queue, each)),
-      changed: changed.map((each) => decodeChanged(queue, each)),
-      ...(paused === 1 && { paused: true }),
-    };
+    const { queue } = request;
+    return decodeClaim(queue, (await this.#run("claim", queue, claimArguments(request))) as ClaimReply);
   }
 
   async extend({ queue, items, mode, lane, leaseMs }: Extend): Promise<ExtendAnswer[]> {
@@ -214,11 +219,15 @@ class RedisStorage implements Storage {
     );
   }
 
-  async settle({ queue, jobId, leaseToken, outcome, jitter, hungryHere }: Settle): Promise<SettleAnswer> {
+  async settle({ queue, jobId, leaseToken, outcome, jitter, hungryHere, claim }: Settle): Promise<SettleAnswer> {
     const terms = [flag(hungryHere), jobId, leaseToken, jitter, outcome.kind, ...outcomeArguments(outcome)];
-    const [kind, changed] = (await this.#run("settle", queue, terms)) as [Buffer, ChangedReply?];
-    if (!changed) return { kind: "lost" };
-    const answer = { kind: kind.toString() as "settled" | "duplicate", ...decodeChanged(queue, changed) };
+    const reply = claim
+      ? await this.#run("settle-claim", queue, [...padded(terms, SETTLE_TERMS), ...claimArguments(claim)])
+      : await this.#run("settle", queue, terms);
+    const [kind, changed, taken] = reply as SettleReply;
+    const claimed = taken && { claimed: decodeClaim(queue, taken) };
+    if (!changed) return { kind: "lost", ...claimed };
+    const answer = { kind: kind.toString() as "settled" | "duplicate", ...decodeChanged(queue, changed), ...claimed };
     // The result just stored is not sent back.
     if (answer.kind === "settled" && outcome.kind === "completed") {
       answer.status.outcome = { kind: "result", payload: outcome.payload };

@@ -1,9 +1,9 @@
 /** What the scripts answer, in the words of the contract. Replies are arrays of Buffers, whole numbers and null; bytes are never parsed as text. */
-import type { Job, JobState, JobStatus, JobSummary } from "../../job/job.ts";
+import type { Job, JobSpec, JobState, JobStatus, JobSummary } from "../../job/job.ts";
 import { failureOf } from "../../job/lifecycle.ts";
 import { summaryOf } from "../../job/record.ts";
 import { decodeEnvelope, decodePayload, decodeProgress } from "../blob.ts";
-import type { Changed, Claimed, InspectedJob, QueueCounts } from "../storage.ts";
+import type { Changed, ClaimAnswer, Claimed, InspectedJob, QueueCounts } from "../storage.ts";
 import { decodeRecord, splitNames } from "./record.ts";
 
 /** prelude.lua, short. */
@@ -25,6 +25,16 @@ export type EnqueueReply = [
   tell: Buffer,
   wake: Buffer,
   first: number,
+  claimed?: ClaimedAtOnceReply | null,
+];
+/** enqueue.lua: the rest is known to whoever asked. */
+export type ClaimedAtOnceReply = [
+  attempt: number,
+  fence: number,
+  runTimeoutLeftMs: number,
+  createTime: number,
+  version: number,
+  tell: Buffer,
 ];
 /** prelude.lua, changed. */
 export type ChangedReply = [status: StatusReply, tell: Buffer, wake: Buffer, tickInMs: number];
@@ -45,6 +55,10 @@ export type ClaimedReply = [
   spec: Buffer,
   tell: Buffer,
 ];
+/** claiming.lua. */
+export type ClaimReply = [changed: ChangedReply[], jobs: ClaimedReply[], paused: number];
+/** settling.lua, and what claiming.lua says behind it. */
+export type SettleReply = [kind: Buffer, changed?: ChangedReply | null, claimed?: ClaimReply];
 /** list.lua. */
 export type ListReply = [jobs: [id: Buffer, record: Buffer[]][], score: Buffer, id: Buffer];
 /** inspect.lua. */
@@ -101,7 +115,23 @@ export function decodeJob(queue: string, [short, fields, envelope, progress]: Jo
   };
 }
 
-export function decodeClaimed(queue: string, reply: ClaimedReply): Claimed {
+export function decodeClaim(queue: string, [changed, jobs, paused]: ClaimReply): ClaimAnswer {
+  return {
+    jobs: jobs.map((each) => decodeClaimed(queue, each)),
+    changed: changed.map((each) => decodeChanged(queue, each)),
+    ...(paused === 1 && { paused: true }),
+  };
+}
+
+export function decodeClaimedAtOnce(spec: JobSpec, leaseToken: Uint8Array, reply: ClaimedAtOnceReply): Claimed {
+  const { queue, jobId, method, payload, headers, maxAttempts } = spec;
+  const [attempt, fence, runTimeoutLeftMs, createTime, version, tell] = reply;
+  const status = { queue, jobId, state: "running" as const, version, attempt, cancelRequested: false };
+  const lease = { attempt, maxAttempts, fence, leaseToken, runTimeoutLeftMs, createTime };
+  return { queue, jobId, method, payload, headers, ...lease, status, tell: decodeNames(tell) };
+}
+
+function decodeClaimed(queue: string, reply: ClaimedReply): Claimed {
   const [id, attempt, maxAttempts, fence, leaseToken, runTimeoutLeftMs, createTime, version, cancelRequested] = reply;
   const [envelopeBytes, spec, tell] = reply.slice(9) as [number, Buffer, Buffer];
   const jobId = id.toString("utf8");

@@ -7,6 +7,7 @@ export type ScriptName =
   | "claim"
   | "extend"
   | "settle"
+  | "settle-claim"
   | "progress"
   | "cancel"
   | "retry"

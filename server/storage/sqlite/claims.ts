@@ -1,7 +1,8 @@
 /** Handing out jobs: the larger half of `claim`. Due time-driven work was done before. */
 import { MAX_CLAIM_BATCH } from "../../../protocol/limits.ts";
+import type { JobSpec } from "../../job/job.ts";
 import * as lifecycle from "../../job/lifecycle.ts";
-import type { Claim, Claimed } from "../storage.ts";
+import type { Claim, ClaimAtOnce, Claimed } from "../storage.ts";
 import { hex } from "./hex.ts";
 import type { Jobs } from "./jobs.ts";
 import type { Kept } from "./rows.ts";
@@ -24,15 +25,14 @@ export class Claims {
       before?.claimId === request.claimId
         ? before.jobs.map((lease) => this.#jobs.leased({ queue: request.queue, ...lease }, nowUs))
         : this.#lease(request, nowUs);
-    return kept.filter((job) => job !== undefined).map((job) => this.#claimed(job, nowUs));
+    return kept.filter((job) => job !== undefined).map((job) => this.claimed(job, nowUs));
   }
 
   #lease(request: Claim, nowUs: number): Kept[] {
-    const { queue, lane, claimId, workerId, leaseMs, tokens } = request;
-    const owner = `${this.#brokerId}.${lane}`;
+    const { queue, lane, claimId, tokens } = request;
     const leased: Kept[] = [];
     for (const kept of this.#best(request)) {
-      const terms = { leaseToken: hex(tokens[leased.length]!), leaseMs, owner, workerId };
+      const terms = this.terms(request, tokens[leased.length]!);
       leased.push(this.#jobs.change(kept, lifecycle.claim(kept.job, terms, nowUs)));
     }
     // A repeat of a claim that got nothing may as well get something: there is nothing to remember.
@@ -41,6 +41,10 @@ export class Claims {
       this.#jobs.memory.setLane(queue, lane, { claimId, jobs });
     }
     return leased;
+  }
+
+  terms({ lane, workerId, leaseMs }: Omit<ClaimAtOnce, "leaseToken">, leaseToken: Uint8Array): lifecycle.ClaimTerms {
+    return { leaseToken: hex(leaseToken), leaseMs, owner: `${this.#brokerId}.${lane}`, workerId };
   }
 
   /** As many as are asked for and fit; the first always does. Each is claimed before the next is looked for. */
@@ -54,14 +58,15 @@ export class Claims {
     }
   }
 
-  #claimed(kept: Kept, nowUs: number): Claimed {
+  /** As it is handed to the worker. @param spec if it is at hand, to save reading it */
+  claimed(kept: Kept, nowUs: number, spec?: JobSpec): Claimed {
     const { queue, jobId, attempt, maxAttempts, fence, leaseToken, runUntil, createTime } = kept.job;
-    const { method, headers } = this.#jobs.rows.envelope(kept);
+    const { method, headers } = spec ?? this.#jobs.rows.envelope(kept);
     return {
       queue,
       jobId,
       method,
-      payload: this.#jobs.rows.payload(kept)!,
+      payload: spec?.payload ?? this.#jobs.rows.payload(kept)!,
       headers,
       attempt,
       maxAttempts,

@@ -10,7 +10,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { type Job, type JobKey, type JobSpec, type JobState, unlimited } from "../../job/job.ts";
 import * as lifecycle from "../../job/lifecycle.ts";
-import { summaryOf } from "../../job/record.ts";
+import { type JobRecord, summaryOf } from "../../job/record.ts";
 import { bytesOf } from "../blob.ts";
 import type {
   Attached,
@@ -18,6 +18,7 @@ import type {
   Changed,
   Claim,
   ClaimAnswer,
+  ClaimAtOnce,
   Enqueue,
   EnqueueAnswer,
   Extend,
@@ -112,14 +113,7 @@ class SqliteStorage implements Storage {
   }
 
   claim(request: Claim): Promise<ClaimAnswer> {
-    return this.#commits.submit(() => {
-      const now = this.#now();
-      const changed = this.#timeDriven.run(request.queue, request.jitter, request.graceMs, now);
-      const paused = this.#queues.paused(request.queue) && { paused: true as const };
-      const jobs = this.#claims.claim(paused ? { ...request, max: 0 } : request, now);
-      this.#timeDriven.looked(request.queue, request.graceMs, now);
-      return { jobs, changed, ...paused };
-    });
+    return this.#commits.submit(() => this.#claim(request, this.#now()));
   }
 
   extend({ queue, items, mode, lane, leaseMs }: Extend): Promise<ExtendAnswer[]> {
@@ -141,13 +135,8 @@ class SqliteStorage implements Storage {
   settle(request: Settle): Promise<SettleAnswer> {
     return this.#commits.submit(() => {
       const now = this.#now();
-      const leaseToken = hex(request.leaseToken);
-      const leased = this.#jobs.leased({ ...request, leaseToken }, now);
-      if (leased) return { kind: "settled", ...this.#jobs.changed(this.#settle(leased, request, now), now) };
-      const kept = this.#jobs.find(request, now);
-      // An empty token would match a job that was never settled.
-      if (leaseToken === "" || kept?.job.settledToken !== leaseToken) return { kind: "lost" };
-      return { kind: "duplicate", ...this.#jobs.changed(kept, now) };
+      const answer = this.#settle(request, now);
+      return request.claim ? { ...answer, claimed: { ...this.#lease(request.claim, now), changed: [] } } : answer;
     });
   }
 
@@ -297,45 +286,86 @@ class SqliteStorage implements Storage {
 
   // ── the larger verbs ───────────────────────────────────────────────────────
 
-  #enqueue({ spec, requestId, listen, limits = unlimited }: Enqueue, now: number): EnqueueAnswer {
+  #enqueue({ spec, requestId, listen, limits = unlimited, claim }: Enqueue, now: number): EnqueueAnswer {
     const kept = this.#jobs.rows.find(spec);
     const request = { id: hex(requestId), digest: hex(spec.digest) };
     const question = { ...spec, requestId: request.id, digest: request.digest };
     const decision = lifecycle.decideEnqueue(kept?.job, question, now);
-    const tell: string[] = [];
+    const others = { wake: [], tell: [] };
     switch (decision.kind) {
       case "create": {
         const limit = lifecycle.overLimit(this.#jobs.memory.unfinished(spec.queue), bytesOf(spec), limits);
         if (limit) return { kind: "queue_full", limit };
         if (this.#reserve?.held === false || !this.#hasRoom()) return { kind: "full" };
         const previous = this.#jobs.orCollect(kept, now);
-        const made = this.#listen(this.#create(spec, request, previous, now), listen);
-        const status = this.#jobs.status(made);
-        return { kind: "accepted", disposition: "created", payloadMismatch: false, status, wake: [], tell };
+        const seq = this.#jobs.memory.nextSeq();
+        const made = lifecycle.create(spec, request.id, request.digest, seq, now, previous?.job);
+        const job = listen ? this.#listening(made, listen) : made;
+        const status = lifecycle.statusOf(job);
+        const claimed = this.#keep(job, spec, previous, claim, now);
+        return { kind: "accepted", disposition: "created", payloadMismatch: false, status, ...others, ...claimed };
       }
       case "answer": {
         const { disposition, payloadMismatch, rememberRequest } = decision;
         const joined = rememberRequest
           ? this.#jobs.change(kept!, lifecycle.rememberJoin(kept!.job, request.id))
           : kept!;
-        const status = this.#jobs.status(this.#listen(joined, listen));
-        return { kind: "accepted", disposition, payloadMismatch, status, wake: [], tell };
+        const after = this.#listen(joined, listen);
+        const held = claim && this.#jobs.leased({ ...spec, leaseToken: hex(claim.leaseToken) }, now);
+        const claimed = held && { claimed: this.#claims.claimed(held, now) };
+        return {
+          kind: "accepted",
+          disposition,
+          payloadMismatch,
+          status: this.#jobs.status(after),
+          ...others,
+          ...claimed,
+        };
       }
       default:
         return { kind: decision.kind, status: this.#jobs.status(kept!) };
     }
   }
 
-  #create(spec: JobSpec, request: { id: string; digest: string }, previous: Kept | undefined, now: number): Kept {
+  /** Keeps a job that was made, leased at once if that was asked for and nothing is ahead of it. */
+  #keep(job: JobRecord, spec: JobSpec, previous: Kept | undefined, claim: ClaimAtOnce | undefined, now: number) {
     this.#queues.add(spec.queue);
-    const seq = this.#jobs.memory.nextSeq();
-    const job = lifecycle.create(spec, request.id, request.digest, seq, now, previous?.job);
+    const first = job.state === "queued" && this.#jobs.memory.counts(spec.queue).jobs.queued === 0;
+    const atOnce = claim && first && !this.#queues.paused(spec.queue);
+    const record = atOnce ? lifecycle.claim(job, this.#claims.terms(claim, claim.leaseToken), now) : job;
+    const kept = this.#save(record, spec, previous);
+    return atOnce && { claimed: this.#claims.claimed(kept, now, spec) };
+  }
+
+  #save(job: JobRecord, spec: JobSpec, previous: Kept | undefined): Kept {
     if (!previous) return this.#jobs.add(job, spec);
     this.#jobs.rows.dropTraces(previous);
     return this.#jobs.change(this.#jobs.rows.changeSpec(previous, spec), job);
   }
 
-  #settle(kept: Kept, { outcome, jitter }: Settle, now: number): Kept {
+  #claim(request: Claim, now: number): ClaimAnswer {
+    const changed = this.#timeDriven.run(request.queue, request.jitter, request.graceMs, now);
+    const leased = this.#lease(request, now);
+    this.#timeDriven.looked(request.queue, request.graceMs, now);
+    return { ...leased, changed };
+  }
+
+  #lease(request: Claim, now: number): Omit<ClaimAnswer, "changed"> {
+    const paused = this.#queues.paused(request.queue) && { paused: true as const };
+    return { jobs: this.#claims.claim(paused ? { ...request, max: 0 } : request, now), ...paused };
+  }
+
+  #settle(request: Settle, now: number): SettleAnswer {
+    const leaseToken = hex(request.leaseToken);
+    const leased = this.#jobs.leased({ ...request, leaseToken }, now);
+    if (leased) return { kind: "settled", ...this.#jobs.changed(this.#ended(leased, request, now), now) };
+    const kept = this.#jobs.find(request, now);
+    // An empty token would match a job that was never settled.
+    if (leaseToken === "" || kept?.job.settledToken !== leaseToken) return { kind: "lost" };
+    return { kind: "duplicate", ...this.#jobs.changed(kept, now) };
+  }
+
+  #ended(kept: Kept, { outcome, jitter }: Settle, now: number): Kept {
     const { job } = kept;
     switch (outcome.kind) {
       case "completed":
@@ -356,9 +386,13 @@ class SqliteStorage implements Storage {
   // ── what they share ────────────────────────────────────────────────────────
 
   #listen(kept: Kept, listen: Listen | undefined): Kept {
-    if (!listen || kept.job[listen].includes(this.#options.brokerId)) return kept;
-    const listeners = lifecycle.listen(kept.job[listen], this.#options.brokerId);
-    return this.#jobs.change(kept, { ...kept.job, [listen]: listeners });
+    return listen ? this.#jobs.change(kept, this.#listening(kept.job, listen)) : kept;
+  }
+
+  #listening(job: JobRecord, listen: Listen): JobRecord {
+    const { brokerId } = this.#options;
+    if (job[listen].includes(brokerId)) return job;
+    return { ...job, [listen]: lifecycle.listen(job[listen], brokerId) };
   }
 
   #inspected(kept: Kept): InspectedJob {

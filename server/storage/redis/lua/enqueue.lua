@@ -4,7 +4,9 @@
 -- ARGV: 3 listen ("waiters", "watchers", "") 4 hungryHere 5 job 6 request 7 digest 8 on_duplicate 9 reject_payload_mismatch
 --       10 priority 11 delay 12 max_attempts 13 run_timeout 14 start_timeout 15 result_ttl 16 backoff
 --       17 bytes of the envelope 18 envelope and payload 19 max_length 20 max_bytes ("": none)
--- Returns {"exists" | "mismatch" | disposition, status, mismatch, tell, wake, 1 if the queue had never had a job},
+--       21 lane to lease it for at once ("": none) 22 worker 23 token 24 lease
+-- Returns {"exists" | "mismatch" | disposition, status, mismatch, tell, wake, 1 if the queue had never had a job,
+--          and if it was leased: {attempt, fence, runTimeoutLeft, createTime, version, tell}},
 --         or {"queue_full", "max_length" | "max_bytes"}
 -- Cost: O(log jobs of the queue)
 local _, _, list, hungry_here, id, request, digest, policy, reject_mismatch = unpack(ARGV)
@@ -19,9 +21,15 @@ local function over_limit()
   if max_bytes and bytes_held() + #ARGV[18] > max_bytes then return 'max_bytes' end
 end
 
+local function claimed(job)
+  local left = job.runUntil > 0 and math.max(1, job.runUntil - NOW) or 0
+  return { job.attempt, job.fence, left, job.createTime, job.version, others(job.watchers) }
+end
+
 local function create(previous)
   local limit = over_limit()
   if limit then return { 'queue_full', limit } end
+  local at_once = ARGV[21] ~= '' and ARGV[11] == '0' and call('ZCARD', QUEUED) == 0 and not paused()
   local delay, seq = tonumber(ARGV[11]), call('HINCRBY', META, 'n', 1)
   local job = fresh(id, load(id))
   job.state, job.version, job.seq = delay > 0 and 'scheduled' or 'queued', NOW_US, seq
@@ -37,8 +45,10 @@ local function create(previous)
   if load(id) then drop_traces(id) end
   call('SET', PAYLOAD .. id, ARGV[18])
   listen(job, list)
+  local status = short(job)
+  if at_once then claim(job, ARGV[23], tonumber(ARGV[24]), ME .. '.' .. ARGV[21], ARGV[22]) end
   save(job)
-  return { 'created', short(job), 0, told, wake(job, hungry_here), seq == 1 and 1 or 0 }
+  return { 'created', status, 0, told, wake(job, hungry_here), seq == 1 and 1 or 0, at_once and claimed(job) }
 end
 
 local function answer(disposition, mismatch, remembers)
@@ -47,7 +57,8 @@ local function answer(disposition, mismatch, remembers)
   save(old)
   -- A repeat may be here because the first answer was lost, and with it whom to wake.
   local woken = disposition == 'created' and wake(old, hungry_here) or ''
-  return { disposition, short(old), mismatch and 1 or 0, '', woken, 0 }
+  local held = ARGV[21] ~= '' and leased(id, ARGV[23]) and claimed(old)
+  return { disposition, short(old), mismatch and 1 or 0, '', woken, 0, held }
 end
 
 if not old then return create() end

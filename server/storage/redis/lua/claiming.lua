@@ -1,0 +1,85 @@
+-- Handing out jobs in two steps: look reads all that lease may write. ARGV as in claim.lua, from `at` on.
+
+-- How long a repeat finds what the lane's newest claim got: its number, then a job a line.
+local KEEP_CLAIM_MS = 60000
+
+local function claimed(job)
+  local id = kept[job].id
+  return {
+    id, job.attempt, job.maxAttempts, job.fence, job.leaseToken,
+    job.runUntil > 0 and math.max(1, job.runUntil - NOW) or 0,
+    job.createTime, job.version, job.cancelRequested, job.envelope,
+    call('GET', PAYLOAD .. id) or '', others(job.watchers),
+  }
+end
+
+-- `more` may leave the line before it is leased from.
+local function look(at, held, more)
+  local lane, id, worker, max, max_bytes, lease = unpack(ARGV, at, at + 5)
+  local it = {
+    owner = ME .. '.' .. lane, id = tonumber(id), worker = worker, max = tonumber(max), max_bytes = tonumber(max_bytes),
+    lease = tonumber(lease), tokens = at + 7, held = held, before = {},
+  }
+  it.key = QUEUE .. 'c:' .. it.owner
+  for line in string.gmatch(call('GET', it.key) or '-1', '[^\n]+') do it.before[#it.before + 1] = line end
+  local newest = tonumber(it.before[1])
+  it.repeated, it.outdated = newest == it.id, newest > it.id
+  it.anew = not it.repeated and not it.outdated
+  for _, job in ipairs(it.anew and not held and call('ZRANGE', QUEUED, 0, it.max + more - 1) or {}) do load(job) end
+  for i = 2, it.repeated and #it.before or 0 do load(it.before[i]) end
+  return it
+end
+
+-- What a repeat still holds of what the claim got.
+local function taken_before(it)
+  local jobs = {}
+  for i = 2, #it.before do
+    local job = leased(it.before[i], ARGV[it.tokens + i - 1])
+    if job then jobs[#jobs + 1] = claimed(job) end
+  end
+  return jobs
+end
+
+-- Those in line that were looked at, best first.
+local function in_line()
+  local best = {}
+  for id, job in pairs(loaded) do
+    if not job or not kept[job].whole then
+      forget(id)
+    elseif job.state == 'queued' then
+      best[#best + 1] = job
+    end
+  end
+  table.sort(best, function(a, b) return kept[a].score < kept[b].score end)
+  return best
+end
+
+local function lease_best(it)
+  local best, jobs, bytes, ids = in_line(), {}, 0, { int(it.id) }
+  for i = 1, it.held and 0 or math.min(it.max, #best) do
+    local job = best[i]
+    -- The first is always taken, so one alone need not be measured.
+    if it.max > 1 then bytes = bytes + call('STRLEN', PAYLOAD .. kept[job].id) - job.envelope end
+    if i > 1 and bytes > it.max_bytes then break end
+    claim(job, ARGV[it.tokens + i], it.lease, it.owner, it.worker)
+    save(job)
+    jobs[i], ids[i + 1] = claimed(job), kept[job].id
+  end
+  if #jobs > 0 then call('SET', it.key, table.concat(ids, '\n'), 'PX', KEEP_CLAIM_MS) end
+  return jobs
+end
+
+-- With less to give than was asked for, the next job of the queue is this broker's.
+local function keep_hungry(hungry)
+  if not hungry then return call('ZREM', HUNGRY, ME) end
+  call('ZADD', HUNGRY, NOW_US, ME)
+  call('ZREMRANGEBYRANK', HUNGRY, 0, -65)
+end
+
+local function lease(it)
+  if it.repeated then return taken_before(it) end
+  if it.outdated then return {} end
+  local jobs = lease_best(it)
+  keep_hungry(#jobs < it.max)
+  return jobs
+end
