@@ -15,7 +15,6 @@ import { Code, ConnectError, type CallOptions as ConnectOptions } from "@connect
 import { WaitTimeoutSchema } from "../gen/queuecall/v1/broker_pb.js";
 import { reconnectMs } from "../protocol/backoff.ts";
 import type { Clock, Timer } from "../protocol/clock.ts";
-import { MAX_TIMER_MS } from "../protocol/limits.ts";
 import {
   BrokerUnavailableError,
   fromConnectError,
@@ -24,6 +23,7 @@ import {
   retryAfterMsOf,
   TimeoutError,
 } from "./errors.ts";
+import { grpcTimeout } from "./grpc-timeout.ts";
 import type { RetryOptions } from "./options.ts";
 import { NotSentError } from "./transport/connection.ts";
 import type { BrokerClient, BrokerLink, Links } from "./transport/links.ts";
@@ -249,11 +249,6 @@ function waitedMs(error: ConnectError): number {
 /** Code.Canceled makes Connect reset the stream with CANCEL; any other reason would look like a fault of ours. */
 export function cancelled(): ConnectError {
   return new ConnectError("the call was given up", Code.Canceled);
-}
-
-/** In milliseconds up to eight digits, beyond in seconds. Never above what a timer holds, for servers exist that wrap it. */
-export function grpcTimeout(ms: number): string {
-  return ms < 1e8 ? `${Math.ceil(ms)}m` : `${Math.floor(Math.min(ms, MAX_TIMER_MS) / 1_000)}S`;
 }
 
 /** Resolves after `ms`, or as soon as the signal is aborted. */

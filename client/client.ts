@@ -4,6 +4,7 @@ import { AdminService } from "../gen/queuecall/v1/admin_pb.js";
 import { BrokerService } from "../gen/queuecall/v1/broker_pb.js";
 import { systemClock } from "../protocol/clock.ts";
 import { defineQueue, type QueueDefinition } from "../protocol/define-queue.ts";
+import { Batches } from "./batches.ts";
 import { QueuecallError } from "./errors.ts";
 import { processLogger } from "./logger.ts";
 import {
@@ -65,7 +66,7 @@ export function createQueueClient(options: QueueClientOptions): QueueClient {
     tls,
     interceptors: token === undefined ? interceptors : [bearer(token), ...interceptors],
   });
-  const context = { links, clock, retry, closing: closing.signal, defaults, logger, tracing };
+  const context = { links, clock, retry, closing: closing.signal, defaults, logger, tracing, batches: new Batches() };
 
   const close = async () => {
     closing.abort(new QueuecallError("CLIENT_CLOSED", "the client is closed"));

@@ -5,6 +5,7 @@ import type { QueueDefinition } from "../protocol/define-queue.ts";
 import { generateJobId } from "../protocol/job-id.ts";
 import { DEFAULT_WAIT_MS, MAX_DURATION_MS, REQUEST_ID_BYTES } from "../protocol/limits.ts";
 import { inSpan, type SpanSpec, type TraceHeaders, type TraceSpan } from "../protocol/tracing.ts";
+import type { Batches } from "./batches.ts";
 import { type CallContext, type CallSpec, callBroker, sleep } from "./call.ts";
 import { dispositionOf } from "./enums.ts";
 import { JobNotFoundError } from "./errors.ts";
@@ -72,6 +73,7 @@ export interface QueueContext extends CallContext {
   defaults: Omit<EnqueueAndWaitOptions, "signal">;
   logger: Logger;
   tracing: boolean;
+  batches: Batches;
 }
 
 export class TypedQueue<RequestIn, Response> implements Queue<RequestIn, Response> {
@@ -107,8 +109,8 @@ export class TypedQueue<RequestIn, Response> implements Queue<RequestIn, Respons
     const { spec, requestId } = this.#request(id, payload, options);
     return this.#traced("enqueue", spec.jobId, (span) => {
       addTrace(spec, span.headers);
-      return this.#call(spec.jobId, options, async (broker, _, call) => {
-        const answer = await broker.enqueue({ spec, requestId }, call);
+      return this.#call(spec.jobId, options, async (broker, leftMs, call) => {
+        const answer = await this.#context.batches.enqueue(broker, { spec, requestId }, leftMs, call);
         this.#warnOfMismatch(answer.payloadMismatch, spec.jobId);
         const disposition = dispositionOf(answer.disposition);
         const job = statusOf(answer.job, this.#definition.response, disposition === "cached");

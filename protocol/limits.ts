@@ -53,6 +53,8 @@ export const WATCH_HEARTBEAT_MS = 15_000;
 export const PROTOCOL_VERSION = 1;
 /** Calls of one multiplexed stream that are in flight. */
 export const MAX_CALLS_IN_FLIGHT = 10_000;
+/** Jobs of one EnqueueBatch. */
+export const MAX_BATCH_ITEMS = 1_000;
 /** Frames of a multiplexed stream are cut at this size, so that what is small never waits long behind what is large. */
 export const EXCHANGE_FRAME_BYTES = 1024 * 1024;
 /** setTimeout's longest delay; anything above it fires at once. */

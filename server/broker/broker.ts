@@ -363,6 +363,12 @@ export class Broker {
     this.#ticker.expect(status.queue, tickInMs);
   }
 
+  /** It was leased as it was stored. */
+  #leased({ status, tell }: Pick<Changed, "status" | "tell">): void {
+    this.#watched({ status, tell });
+    this.#ticker.expect(status.queue);
+  }
+
   /** A claim or a tick found that a job's time had come. */
   #timeChanged(changed: Changed): void {
     this.#changed(changed);
@@ -466,7 +472,7 @@ export class Broker {
       case "accepted": {
         const { status, disposition, payloadMismatch, wake, tell, claimed } = answer;
         const due = status.state === "scheduled" ? { tickInMs: spec.delayMs } : {};
-        if (claimed) this.#watched({ status, tell });
+        if (claimed) this.#leased(answer);
         else if (disposition === "created") this.#changed({ status, tell, wake, ...due });
         if (disposition === "created" && !claimed && spec.startTimeoutMs > 0)
           this.#ticker.expect(spec.queue, spec.startTimeoutMs);

@@ -17,7 +17,7 @@ import type { Broker } from "../broker/broker.ts";
 import type { JobState, JobSummary } from "../job/job.ts";
 import type { AttachedWorker } from "../storage/storage.ts";
 import { EVERY_QUEUE } from "./access.ts";
-import { type UnaryMethod, unary } from "./broker-service.ts";
+import { type UnaryMethod, unary } from "./bytes.ts";
 import { cursorOf, pageToken } from "./page-token.ts";
 import { durationOf, failureKindOf, stateFrom, stateOf, timestampOf } from "./translate.ts";
 import { integer, queueName } from "./validate.ts";

@@ -1,34 +1,14 @@
 /** BrokerService: message → broker call → message. One implementation for every adapter. */
-import {
-  create,
-  type DescMessage,
-  type DescMethodUnary,
-  fromBinary,
-  type MessageInitShape,
-  type MessageShape,
-  toBinary,
-} from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { BrokerService, WatchJobRequestSchema, WatchJobResponseSchema } from "../../gen/queuecall/v1/broker_pb.js";
-import { CallError, invalidField } from "../../protocol/errors.ts";
-import type { Accepted, Broker, Call } from "../broker/broker.ts";
+import { invalidField } from "../../protocol/errors.ts";
+import type { Accepted, Broker } from "../broker/broker.ts";
 import type { JobStatus } from "../job/job.ts";
-import type { Access, Verb } from "./access.ts";
+import type { Access } from "./access.ts";
+import { decode, pathOf, type StreamMethod, type UnaryMethod, unary } from "./bytes.ts";
+import { enqueueBatch } from "./enqueue-batch.ts";
 import { dispositionOf, jobMessage, statusMessage } from "./translate.ts";
 import { jobKey, jobSpec, queueName, requestId, resultTtlMs, waitTimeoutMs } from "./validate.ts";
-
-/** A unary method, bytes in and bytes out. */
-export interface UnaryMethod {
-  /** "/queuecall.v1.BrokerService/Enqueue" */
-  path: string;
-  /** @param access absent: everything is permitted */
-  handle(request: Uint8Array, call: Call, access?: Access): Promise<Uint8Array>;
-}
-
-/** A server-streaming method. */
-export interface StreamMethod {
-  path: string;
-  handle(request: Uint8Array, call: Call, access?: Access): AsyncGenerator<Uint8Array, void>;
-}
 
 export function brokerService(broker: Broker): { unary: UnaryMethod[]; streams: StreamMethod[] } {
   const { clock, settings } = broker;
@@ -55,6 +35,10 @@ export function brokerService(broker: Broker): { unary: UnaryMethod[]; streams: 
       unary(method.enqueue, ["enqueue"], ofSpec, async (request, call, access) => {
         const spec = jobSpec(request.spec, request.requestId, clock, settings);
         return accepted(await broker.enqueue(spec, requestId(request.requestId, clock), call), access);
+      }),
+      enqueueBatch(clock, (item, call) => {
+        const spec = jobSpec(item.spec, item.requestId, clock, settings);
+        return broker.enqueue(spec, requestId(item.requestId, clock), call);
       }),
       unary(method.enqueueAndWait, ["enqueue", "wait"], ofSpec, async (request, call) => {
         const spec = jobSpec(request.spec, request.requestId, clock, settings);
@@ -95,38 +79,4 @@ export function brokerService(broker: Broker): { unary: UnaryMethod[]; streams: 
       },
     ],
   };
-}
-
-/** @param verbs what the caller must be permitted, on the queue that the request names, before anything else is looked at */
-export function unary<I extends DescMessage, O extends DescMessage>(
-  method: DescMethodUnary<I, O>,
-  verbs: readonly Verb[],
-  queueOf: (request: MessageShape<I>) => string,
-  handle: (request: MessageShape<I>, call: Call, access?: Access) => Promise<MessageInitShape<O>>,
-): UnaryMethod {
-  return {
-    path: pathOf(method),
-    async handle(bytes, call, access) {
-      const request = decode(method.input, bytes);
-      access?.require(verbs, [queueOf(request)]);
-      return toBinary(method.output, create(method.output, await handle(request, call, access)));
-    },
-  };
-}
-
-export function pathOf(method: { parent: { typeName: string }; name: string }): string {
-  return `/${method.parent.typeName}/${method.name}`;
-}
-
-/** Bytes that are no message of this kind are the caller's mistake. */
-export function decode<Desc extends DescMessage>(schema: Desc, bytes: Uint8Array): MessageShape<Desc> {
-  try {
-    return fromBinary(schema, bytes, { readUnknownFields: false });
-  } catch (cause) {
-    throw new CallError("INVALID_FIELD", `the request is no ${schema.typeName}: its bytes are malformed`, {
-      metadata: { message_type: schema.typeName },
-      violations: [{ field: "", description: "malformed protobuf" }],
-      cause,
-    });
-  }
 }

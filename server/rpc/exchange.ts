@@ -13,7 +13,7 @@ import { CallError } from "../../protocol/errors.ts";
 import { MAX_CALLS_IN_FLIGHT, PROTOCOL_VERSION } from "../../protocol/limits.ts";
 import type { Call } from "../broker/broker.ts";
 import type { Access } from "./access.ts";
-import { decode, pathOf, type UnaryMethod } from "./broker-service.ts";
+import { decode, pathOf, type UnaryMethod } from "./bytes.ts";
 import { ReplyBox } from "./reply-box.ts";
 import { durationMs } from "./validate.ts";
 import type { ByteLink } from "./worker-service.ts";

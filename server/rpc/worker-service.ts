@@ -30,7 +30,7 @@ import type { FailureDetail, Progress, Status } from "../job/job.ts";
 import { cutUtf8 } from "../job/lifecycle.ts";
 import type { Claimed } from "../storage/storage.ts";
 import type { Access } from "./access.ts";
-import { decode, pathOf } from "./broker-service.ts";
+import { decode, pathOf } from "./bytes.ts";
 import { durationOf, payloadFrom, statusInit, timestampOf } from "./translate.ts";
 import { durationMs, jobId, queueName } from "./validate.ts";
 

@@ -1,7 +1,9 @@
 /** Every RPC × every kind of caller. */
 import { readdirSync } from "node:fs";
 import { create, type DescService, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { Metadata } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
 import { WaitJobRequestSchema } from "../../gen/queuecall/v1/broker_pb.js";
 import { WorkerService } from "../../gen/queuecall/v1/worker_pb.js";
 import { Code } from "../../protocol/errors.ts";
@@ -56,7 +58,19 @@ async function work(queue: string, headers: Record<string, string>): Promise<voi
   }
 }
 
+/** A batch of one: the status of its item as if it were the call's. */
+async function batch(queue: string, metadata: Record<string, string>, jobId: string): Promise<void> {
+  const items = [{ spec: key(queue, jobId) }];
+  const answer = await rig.caller.call(methods.enqueueBatch, { items }, { metadata, deadlineMs: 5_000 });
+  const [{ status } = {}] = answer.items;
+  if (!status) return;
+  const details = new Metadata();
+  details.set("grpc-status-details-bin", Buffer.from(toBinary(StatusSchema, status)));
+  throw Object.assign(new Error(status.message), { code: status.code, details: status.message, metadata: details });
+}
+
 const rpcs: Record<string, Rpc> = {
+  enqueueBatch: { needs: ["enqueue"], run: batch },
   enqueue: { needs: ["enqueue"], run: unary("enqueue", (queue, jobId) => ({ spec: key(queue, jobId) })) },
   enqueueAndWait: {
     needs: ["enqueue", "wait"],
@@ -160,7 +174,16 @@ describe("a token that may only enqueue on mail/*", () => {
       { spec: key("other/secret", "real") },
       { metadata: bearer(elsewhere.token) },
     );
-    for (const name of ["enqueue", "waitJob", "getJob", "watchJob", "cancelJob", "retryJob", "updateResultTtl"]) {
+    for (const name of [
+      "enqueue",
+      "enqueueBatch",
+      "waitJob",
+      "getJob",
+      "watchJob",
+      "cancelJob",
+      "retryJob",
+      "updateResultTtl",
+    ]) {
       const rpc = rpcs[name] as Rpc;
       const real = await refusal(rpc, "other/secret", headers, "real");
       expect(real, name).toMatchObject({ code: Code.PERMISSION_DENIED });

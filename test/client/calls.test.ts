@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { grpcTimeout } from "../../client/call.ts";
+import { grpcTimeout } from "../../client/grpc-timeout.ts";
 import {
   BrokerUnavailableError,
   createQueueClient,

@@ -267,7 +267,8 @@ describe.skipIf(redisUnavailable)(
       const running = worker.run();
       const [one, two] = [new GrpcCaller(a!.grpcAddress), new GrpcCaller(b!.grpcAddress)];
       const client = createQueueClient({ url: `http://${a!.grpcAddress}` });
-      const count = async (caller: GrpcCaller) => (await caller.call(method.listQueues, {})).queues[0];
+      const count = async (caller: GrpcCaller) =>
+        (await caller.call(method.listQueues, {})).queues.find(({ queue }) => queue === "q");
       try {
         await eventually(
           () => two.call(method.listWorkers, { hereOnly: true }),

@@ -12,6 +12,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Disposition, Job, JobSpec, JobState } from "./job_pb.js";
+import type { Status } from "../../google/rpc/status_pb.js";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 
 /**
@@ -81,6 +82,87 @@ export declare type EnqueueResponse = Message<"queuecall.v1.EnqueueResponse"> & 
  * Use `create(EnqueueResponseSchema)` to create a new message.
  */
 export declare const EnqueueResponseSchema: GenMessage<EnqueueResponse>;
+
+/**
+ * Jobs to store, of any queues.
+ *
+ * @generated from message queuecall.v1.EnqueueBatchRequest
+ */
+export declare type EnqueueBatchRequest = Message<"queuecall.v1.EnqueueBatchRequest"> & {
+  /**
+   * From 1 to 1,000; all of them within the largest message.
+   *
+   * @generated from field: repeated queuecall.v1.EnqueueRequest items = 1;
+   */
+  items: EnqueueRequest[];
+};
+
+/**
+ * Describes the message queuecall.v1.EnqueueBatchRequest.
+ * Use `create(EnqueueBatchRequestSchema)` to create a new message.
+ */
+export declare const EnqueueBatchRequestSchema: GenMessage<EnqueueBatchRequest>;
+
+/**
+ * What became of each.
+ *
+ * @generated from message queuecall.v1.EnqueueBatchResponse
+ */
+export declare type EnqueueBatchResponse = Message<"queuecall.v1.EnqueueBatchResponse"> & {
+  /**
+   * As many as the request has, in its order.
+   *
+   * @generated from field: repeated queuecall.v1.EnqueueBatchResponse.Item items = 1;
+   */
+  items: EnqueueBatchResponse_Item[];
+};
+
+/**
+ * Describes the message queuecall.v1.EnqueueBatchResponse.
+ * Use `create(EnqueueBatchResponseSchema)` to create a new message.
+ */
+export declare const EnqueueBatchResponseSchema: GenMessage<EnqueueBatchResponse>;
+
+/**
+ * One job of the request.
+ *
+ * @generated from message queuecall.v1.EnqueueBatchResponse.Item
+ */
+export declare type EnqueueBatchResponse_Item = Message<"queuecall.v1.EnqueueBatchResponse.Item"> & {
+  /**
+   * The job, short form, never with its outcome: ask for the job. Of an item that was refused, its queue and its id.
+   *
+   * @generated from field: queuecall.v1.Job job = 1;
+   */
+  job?: Job | undefined;
+
+  /**
+   * Whether it was made, joined, or had finished. Unspecified: it was refused.
+   *
+   * @generated from field: queuecall.v1.Disposition disposition = 2;
+   */
+  disposition: Disposition;
+
+  /**
+   * As in EnqueueResponse.
+   *
+   * @generated from field: bool payload_mismatch = 3;
+   */
+  payloadMismatch: boolean;
+
+  /**
+   * Why it was refused: what Enqueue would have ended with. Absent: it was not.
+   *
+   * @generated from field: google.rpc.Status status = 4;
+   */
+  status?: Status | undefined;
+};
+
+/**
+ * Describes the message queuecall.v1.EnqueueBatchResponse.Item.
+ * Use `create(EnqueueBatchResponse_ItemSchema)` to create a new message.
+ */
+export declare const EnqueueBatchResponse_ItemSchema: GenMessage<EnqueueBatchResponse_Item>;
 
 /**
  * One job to store and wait for.
@@ -515,7 +597,21 @@ export declare const BrokerService: GenService<{
     output: typeof EnqueueResponseSchema;
   },
   /**
-   * The same, then blocks until the job has an outcome or the wait is over. The
+   * Stores up to 1,000 jobs durably and answers at once, each item for itself: what is
+   * wrong with one, a missing right included, is its status, and the others are stored.
+   * Not atomic: after an error of the call, or a lost answer, any of them may be stored;
+   * repeat it with the same request ids. Error of the call: INVALID_FIELD (no items, or
+   * too many).
+   *
+   * @generated from rpc queuecall.v1.BrokerService.EnqueueBatch
+   */
+  enqueueBatch: {
+    methodKind: "unary";
+    input: typeof EnqueueBatchRequestSchema;
+    output: typeof EnqueueBatchResponseSchema;
+  },
+  /**
+   * The same as Enqueue, then blocks until the job has an outcome or the wait is over. The
    * wait ends at min(wait_timeout, RPC deadline − margin, the broker's longest
    * wait); without wait_timeout and deadline it is 30 s. The margin is 5 % of the
    * deadline, clamped to 20…250 ms. A wait that ends without an outcome is

@@ -11,13 +11,14 @@
 
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
+import { file_google_rpc_status } from "../../google/rpc/status_pb.js";
 import { file_queuecall_v1_job } from "./job_pb.js";
 
 /**
  * Describes the file queuecall/v1/broker.proto.
  */
 export const file_queuecall_v1_broker = /*@__PURE__*/
-  fileDesc("ChlxdWV1ZWNhbGwvdjEvYnJva2VyLnByb3RvEgxxdWV1ZWNhbGwudjEiSQoORW5xdWV1ZVJlcXVlc3QSIwoEc3BlYxgBIAEoCzIVLnF1ZXVlY2FsbC52MS5Kb2JTcGVjEhIKCnJlcXVlc3RfaWQYAiABKAwiewoPRW5xdWV1ZVJlc3BvbnNlEh4KA2pvYhgBIAEoCzIRLnF1ZXVlY2FsbC52MS5Kb2ISLgoLZGlzcG9zaXRpb24YAiABKA4yGS5xdWV1ZWNhbGwudjEuRGlzcG9zaXRpb24SGAoQcGF5bG9hZF9taXNtYXRjaBgDIAEoCCKBAQoVRW5xdWV1ZUFuZFdhaXRSZXF1ZXN0EiMKBHNwZWMYASABKAsyFS5xdWV1ZWNhbGwudjEuSm9iU3BlYxISCgpyZXF1ZXN0X2lkGAIgASgMEi8KDHdhaXRfdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKCAQoWRW5xdWV1ZUFuZFdhaXRSZXNwb25zZRIeCgNqb2IYASABKAsyES5xdWV1ZWNhbGwudjEuSm9iEi4KC2Rpc3Bvc2l0aW9uGAIgASgOMhkucXVldWVjYWxsLnYxLkRpc3Bvc2l0aW9uEhgKEHBheWxvYWRfbWlzbWF0Y2gYAyABKAgiMAoPV2F0Y2hKb2JSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJEg4KBmpvYl9pZBgCIAEoCSIyChBXYXRjaEpvYlJlc3BvbnNlEh4KA2pvYhgBIAEoCzIRLnF1ZXVlY2FsbC52MS5Kb2IiYAoOV2FpdEpvYlJlcXVlc3QSDQoFcXVldWUYASABKAkSDgoGam9iX2lkGAIgASgJEi8KDHdhaXRfdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIxCg9XYWl0Sm9iUmVzcG9uc2USHgoDam9iGAEgASgLMhEucXVldWVjYWxsLnYxLkpvYiIuCg1HZXRKb2JSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJEg4KBmpvYl9pZBgCIAEoCSIwCg5HZXRKb2JSZXNwb25zZRIeCgNqb2IYASABKAsyES5xdWV1ZWNhbGwudjEuSm9iIjEKEENhbmNlbEpvYlJlcXVlc3QSDQoFcXVldWUYASABKAkSDgoGam9iX2lkGAIgASgJIjMKEUNhbmNlbEpvYlJlc3BvbnNlEh4KA2pvYhgBIAEoCzIRLnF1ZXVlY2FsbC52MS5Kb2IiMAoPUmV0cnlKb2JSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJEg4KBmpvYl9pZBgCIAEoCSIyChBSZXRyeUpvYlJlc3BvbnNlEh4KA2pvYhgBIAEoCzIRLnF1ZXVlY2FsbC52MS5Kb2IiZgoWVXBkYXRlUmVzdWx0VHRsUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIOCgZqb2JfaWQYAiABKAkSLQoKcmVzdWx0X3R0bBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI5ChdVcGRhdGVSZXN1bHRUdGxSZXNwb25zZRIeCgNqb2IYASABKAsyES5xdWV1ZWNhbGwudjEuSm9iIo8BCgtXYWl0VGltZW91dBINCgVxdWV1ZRgBIAEoCRIOCgZqb2JfaWQYAiABKAkSJQoFc3RhdGUYAyABKA4yFi5xdWV1ZWNhbGwudjEuSm9iU3RhdGUSDwoHYXR0ZW1wdBgEIAEoDRIpCgZ3YWl0ZWQYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24yhwUKDUJyb2tlclNlcnZpY2USRgoHRW5xdWV1ZRIcLnF1ZXVlY2FsbC52MS5FbnF1ZXVlUmVxdWVzdBodLnF1ZXVlY2FsbC52MS5FbnF1ZXVlUmVzcG9uc2USWwoORW5xdWV1ZUFuZFdhaXQSIy5xdWV1ZWNhbGwudjEuRW5xdWV1ZUFuZFdhaXRSZXF1ZXN0GiQucXVldWVjYWxsLnYxLkVucXVldWVBbmRXYWl0UmVzcG9uc2USSwoIV2F0Y2hKb2ISHS5xdWV1ZWNhbGwudjEuV2F0Y2hKb2JSZXF1ZXN0Gh4ucXVldWVjYWxsLnYxLldhdGNoSm9iUmVzcG9uc2UwARJGCgdXYWl0Sm9iEhwucXVldWVjYWxsLnYxLldhaXRKb2JSZXF1ZXN0Gh0ucXVldWVjYWxsLnYxLldhaXRKb2JSZXNwb25zZRJDCgZHZXRKb2ISGy5xdWV1ZWNhbGwudjEuR2V0Sm9iUmVxdWVzdBocLnF1ZXVlY2FsbC52MS5HZXRKb2JSZXNwb25zZRJMCglDYW5jZWxKb2ISHi5xdWV1ZWNhbGwudjEuQ2FuY2VsSm9iUmVxdWVzdBofLnF1ZXVlY2FsbC52MS5DYW5jZWxKb2JSZXNwb25zZRJJCghSZXRyeUpvYhIdLnF1ZXVlY2FsbC52MS5SZXRyeUpvYlJlcXVlc3QaHi5xdWV1ZWNhbGwudjEuUmV0cnlKb2JSZXNwb25zZRJeCg9VcGRhdGVSZXN1bHRUdGwSJC5xdWV1ZWNhbGwudjEuVXBkYXRlUmVzdWx0VHRsUmVxdWVzdBolLnF1ZXVlY2FsbC52MS5VcGRhdGVSZXN1bHRUdGxSZXNwb25zZUJhChBkZXYucXVldWVjYWxsLnYxQgtCcm9rZXJQcm90b1ABWj5naXRodWIuY29tL3F1ZXVlY2FsbC9xdWV1ZWNhbGwvZ2VuL2dvL3F1ZXVlY2FsbC92MTtxdWV1ZWNhbGx2MWIGcHJvdG8z", [file_google_protobuf_duration, file_queuecall_v1_job]);
+  fileDesc("ChlxdWV1ZWNhbGwvdjEvYnJva2VyLnByb3RvEgxxdWV1ZWNhbGwudjEiSQoORW5xdWV1ZVJlcXVlc3QSIwoEc3BlYxgBIAEoCzIVLnF1ZXVlY2FsbC52MS5Kb2JTcGVjEhIKCnJlcXVlc3RfaWQYAiABKAwiewoPRW5xdWV1ZVJlc3BvbnNlEh4KA2pvYhgBIAEoCzIRLnF1ZXVlY2FsbC52MS5Kb2ISLgoLZGlzcG9zaXRpb24YAiABKA4yGS5xdWV1ZWNhbGwudjEuRGlzcG9zaXRpb24SGAoQcGF5bG9hZF9taXNtYXRjaBgDIAEoCCJCChNFbnF1ZXVlQmF0Y2hSZXF1ZXN0EisKBWl0ZW1zGAEgAygLMhwucXVldWVjYWxsLnYxLkVucXVldWVSZXF1ZXN0IuUBChRFbnF1ZXVlQmF0Y2hSZXNwb25zZRI2CgVpdGVtcxgBIAMoCzInLnF1ZXVlY2FsbC52MS5FbnF1ZXVlQmF0Y2hSZXNwb25zZS5JdGVtGpQBCgRJdGVtEh4KA2pvYhgBIAEoCzIRLnF1ZXVlY2FsbC52MS5Kb2ISLgoLZGlzcG9zaXRpb24YAiABKA4yGS5xdWV1ZWNhbGwudjEuRGlzcG9zaXRpb24SGAoQcGF5bG9hZF9taXNtYXRjaBgDIAEoCBIiCgZzdGF0dXMYBCABKAsyEi5nb29nbGUucnBjLlN0YXR1cyKBAQoVRW5xdWV1ZUFuZFdhaXRSZXF1ZXN0EiMKBHNwZWMYASABKAsyFS5xdWV1ZWNhbGwudjEuSm9iU3BlYxISCgpyZXF1ZXN0X2lkGAIgASgMEi8KDHdhaXRfdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKCAQoWRW5xdWV1ZUFuZFdhaXRSZXNwb25zZRIeCgNqb2IYASABKAsyES5xdWV1ZWNhbGwudjEuSm9iEi4KC2Rpc3Bvc2l0aW9uGAIgASgOMhkucXVldWVjYWxsLnYxLkRpc3Bvc2l0aW9uEhgKEHBheWxvYWRfbWlzbWF0Y2gYAyABKAgiMAoPV2F0Y2hKb2JSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJEg4KBmpvYl9pZBgCIAEoCSIyChBXYXRjaEpvYlJlc3BvbnNlEh4KA2pvYhgBIAEoCzIRLnF1ZXVlY2FsbC52MS5Kb2IiYAoOV2FpdEpvYlJlcXVlc3QSDQoFcXVldWUYASABKAkSDgoGam9iX2lkGAIgASgJEi8KDHdhaXRfdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIxCg9XYWl0Sm9iUmVzcG9uc2USHgoDam9iGAEgASgLMhEucXVldWVjYWxsLnYxLkpvYiIuCg1HZXRKb2JSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJEg4KBmpvYl9pZBgCIAEoCSIwCg5HZXRKb2JSZXNwb25zZRIeCgNqb2IYASABKAsyES5xdWV1ZWNhbGwudjEuSm9iIjEKEENhbmNlbEpvYlJlcXVlc3QSDQoFcXVldWUYASABKAkSDgoGam9iX2lkGAIgASgJIjMKEUNhbmNlbEpvYlJlc3BvbnNlEh4KA2pvYhgBIAEoCzIRLnF1ZXVlY2FsbC52MS5Kb2IiMAoPUmV0cnlKb2JSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJEg4KBmpvYl9pZBgCIAEoCSIyChBSZXRyeUpvYlJlc3BvbnNlEh4KA2pvYhgBIAEoCzIRLnF1ZXVlY2FsbC52MS5Kb2IiZgoWVXBkYXRlUmVzdWx0VHRsUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIOCgZqb2JfaWQYAiABKAkSLQoKcmVzdWx0X3R0bBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI5ChdVcGRhdGVSZXN1bHRUdGxSZXNwb25zZRIeCgNqb2IYASABKAsyES5xdWV1ZWNhbGwudjEuSm9iIo8BCgtXYWl0VGltZW91dBINCgVxdWV1ZRgBIAEoCRIOCgZqb2JfaWQYAiABKAkSJQoFc3RhdGUYAyABKA4yFi5xdWV1ZWNhbGwudjEuSm9iU3RhdGUSDwoHYXR0ZW1wdBgEIAEoDRIpCgZ3YWl0ZWQYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24y3gUKDUJyb2tlclNlcnZpY2USRgoHRW5xdWV1ZRIcLnF1ZXVlY2FsbC52MS5FbnF1ZXVlUmVxdWVzdBodLnF1ZXVlY2FsbC52MS5FbnF1ZXVlUmVzcG9uc2USVQoMRW5xdWV1ZUJhdGNoEiEucXVldWVjYWxsLnYxLkVucXVldWVCYXRjaFJlcXVlc3QaIi5xdWV1ZWNhbGwudjEuRW5xdWV1ZUJhdGNoUmVzcG9uc2USWwoORW5xdWV1ZUFuZFdhaXQSIy5xdWV1ZWNhbGwudjEuRW5xdWV1ZUFuZFdhaXRSZXF1ZXN0GiQucXVldWVjYWxsLnYxLkVucXVldWVBbmRXYWl0UmVzcG9uc2USSwoIV2F0Y2hKb2ISHS5xdWV1ZWNhbGwudjEuV2F0Y2hKb2JSZXF1ZXN0Gh4ucXVldWVjYWxsLnYxLldhdGNoSm9iUmVzcG9uc2UwARJGCgdXYWl0Sm9iEhwucXVldWVjYWxsLnYxLldhaXRKb2JSZXF1ZXN0Gh0ucXVldWVjYWxsLnYxLldhaXRKb2JSZXNwb25zZRJDCgZHZXRKb2ISGy5xdWV1ZWNhbGwudjEuR2V0Sm9iUmVxdWVzdBocLnF1ZXVlY2FsbC52MS5HZXRKb2JSZXNwb25zZRJMCglDYW5jZWxKb2ISHi5xdWV1ZWNhbGwudjEuQ2FuY2VsSm9iUmVxdWVzdBofLnF1ZXVlY2FsbC52MS5DYW5jZWxKb2JSZXNwb25zZRJJCghSZXRyeUpvYhIdLnF1ZXVlY2FsbC52MS5SZXRyeUpvYlJlcXVlc3QaHi5xdWV1ZWNhbGwudjEuUmV0cnlKb2JSZXNwb25zZRJeCg9VcGRhdGVSZXN1bHRUdGwSJC5xdWV1ZWNhbGwudjEuVXBkYXRlUmVzdWx0VHRsUmVxdWVzdBolLnF1ZXVlY2FsbC52MS5VcGRhdGVSZXN1bHRUdGxSZXNwb25zZUJhChBkZXYucXVldWVjYWxsLnYxQgtCcm9rZXJQcm90b1ABWj5naXRodWIuY29tL3F1ZXVlY2FsbC9xdWV1ZWNhbGwvZ2VuL2dvL3F1ZXVlY2FsbC92MTtxdWV1ZWNhbGx2MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_rpc_status, file_queuecall_v1_job]);
 
 /**
  * Describes the message queuecall.v1.EnqueueRequest.
@@ -34,109 +35,130 @@ export const EnqueueResponseSchema = /*@__PURE__*/
   messageDesc(file_queuecall_v1_broker, 1);
 
 /**
+ * Describes the message queuecall.v1.EnqueueBatchRequest.
+ * Use `create(EnqueueBatchRequestSchema)` to create a new message.
+ */
+export const EnqueueBatchRequestSchema = /*@__PURE__*/
+  messageDesc(file_queuecall_v1_broker, 2);
+
+/**
+ * Describes the message queuecall.v1.EnqueueBatchResponse.
+ * Use `create(EnqueueBatchResponseSchema)` to create a new message.
+ */
+export const EnqueueBatchResponseSchema = /*@__PURE__*/
+  messageDesc(file_queuecall_v1_broker, 3);
+
+/**
+ * Describes the message queuecall.v1.EnqueueBatchResponse.Item.
+ * Use `create(EnqueueBatchResponse_ItemSchema)` to create a new message.
+ */
+export const EnqueueBatchResponse_ItemSchema = /*@__PURE__*/
+  messageDesc(file_queuecall_v1_broker, 3, 0);
+
+/**
  * Describes the message queuecall.v1.EnqueueAndWaitRequest.
  * Use `create(EnqueueAndWaitRequestSchema)` to create a new message.
  */
 export const EnqueueAndWaitRequestSchema = /*@__PURE__*/
-  messageDesc(file_queuecall_v1_broker, 2);
+  messageDesc(file_queuecall_v1_broker, 4);
 
 /**
  * Describes the message queuecall.v1.EnqueueAndWaitResponse.
  * Use `create(EnqueueAndWaitResponseSchema)` to create a new message.
  */
 export const EnqueueAndWaitResponseSchema = /*@__PURE__*/
-  messageDesc(file_queuecall_v1_broker, 3);
+  messageDesc(file_queuecall_v1_broker, 5);
 
 /**
  * Describes the message queuecall.v1.WatchJobRequest.
  * Use `create(WatchJobRequestSchema)` to create a new message.
  */
 export const WatchJobRequestSchema = /*@__PURE__*/
-  messageDesc(file_queuecall_v1_broker, 4);
+  messageDesc(file_queuecall_v1_broker, 6);
 
 /**
  * Describes the message queuecall.v1.WatchJobResponse.
  * Use `create(WatchJobResponseSchema)` to create a new message.
  */
 export const WatchJobResponseSchema = /*@__PURE__*/
-  messageDesc(file_queuecall_v1_broker, 5);
+  messageDesc(file_queuecall_v1_broker, 7);
 
 /**
  * Describes the message queuecall.v1.WaitJobRequest.
  * Use `create(WaitJobRequestSchema)` to create a new message.
  */
 export const WaitJobRequestSchema = /*@__PURE__*/
-  messageDesc(file_queuecall_v1_broker, 6);
+  messageDesc(file_queuecall_v1_broker, 8);
 
 /**
  * Describes the message queuecall.v1.WaitJobResponse.
  * Use `create(WaitJobResponseSchema)` to create a new message.
  */
 export const WaitJobResponseSchema = /*@__PURE__*/
-  messageDesc(file_queuecall_v1_broker, 7);
+  messageDesc(file_queuecall_v1_broker, 9);
 
 /**
  * Describes the message queuecall.v1.GetJobRequest.
  * Use `create(GetJobRequestSchema)` to create a new message.
  */
 export const GetJobRequestSchema = /*@__PURE__*/
-  messageDesc(file_queuecall_v1_broker, 8);
+  messageDesc(file_queuecall_v1_broker, 10);
 
 /**
  * Describes the message queuecall.v1.GetJobResponse.
  * Use `create(GetJobResponseSchema)` to create a new message.
  */
 export const GetJobResponseSchema = /*@__PURE__*/
-  messageDesc(file_queuecall_v1_broker, 9);
+  messageDesc(file_queuecall_v1_broker, 11);
 
 /**
  * Describes the message queuecall.v1.CancelJobRequest.
  * Use `create(CancelJobRequestSchema)` to create a new message.
  */
 export const CancelJobRequestSchema = /*@__PURE__*/
-  messageDesc(file_queuecall_v1_broker, 10);
+  messageDesc(file_queuecall_v1_broker, 12);
 
 /**
  * Describes the message queuecall.v1.CancelJobResponse.
  * Use `create(CancelJobResponseSchema)` to create a new message.
  */
 export const CancelJobResponseSchema = /*@__PURE__*/
-  messageDesc(file_queuecall_v1_broker, 11);
+  messageDesc(file_queuecall_v1_broker, 13);
 
 /**
  * Describes the message queuecall.v1.RetryJobRequest.
  * Use `create(RetryJobRequestSchema)` to create a new message.
  */
 export const RetryJobRequestSchema = /*@__PURE__*/
-  messageDesc(file_queuecall_v1_broker, 12);
+  messageDesc(file_queuecall_v1_broker, 14);
 
 /**
  * Describes the message queuecall.v1.RetryJobResponse.
  * Use `create(RetryJobResponseSchema)` to create a new message.
  */
 export const RetryJobResponseSchema = /*@__PURE__*/
-  messageDesc(file_queuecall_v1_broker, 13);
+  messageDesc(file_queuecall_v1_broker, 15);
 
 /**
  * Describes the message queuecall.v1.UpdateResultTtlRequest.
  * Use `create(UpdateResultTtlRequestSchema)` to create a new message.
  */
 export const UpdateResultTtlRequestSchema = /*@__PURE__*/
-  messageDesc(file_queuecall_v1_broker, 14);
+  messageDesc(file_queuecall_v1_broker, 16);
 
 /**
  * Describes the message queuecall.v1.UpdateResultTtlResponse.
  * Use `create(UpdateResultTtlResponseSchema)` to create a new message.
  */
 export const UpdateResultTtlResponseSchema = /*@__PURE__*/
-  messageDesc(file_queuecall_v1_broker, 15);
+  messageDesc(file_queuecall_v1_broker, 17);
 
 /**
  * Describes the message queuecall.v1.WaitTimeout.
  * Use `create(WaitTimeoutSchema)` to create a new message.
  */
 export const WaitTimeoutSchema = /*@__PURE__*/
-  messageDesc(file_queuecall_v1_broker, 16);
+  messageDesc(file_queuecall_v1_broker, 18);
 
 /**
  * What callers use. Every call may be repeated safely: enqueues by request_id,

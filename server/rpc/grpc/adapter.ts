@@ -10,7 +10,7 @@ import { CallError } from "../../../protocol/errors.ts";
 import { maxMessageBytes } from "../../../protocol/limits.ts";
 import type { Broker, Call } from "../../broker/broker.ts";
 import type { Visit } from "../access.ts";
-import type { StreamMethod, UnaryMethod } from "../broker-service.ts";
+import type { StreamMethod, UnaryMethod } from "../bytes.ts";
 import { Exchanges, exchangePath, type PacedLink } from "../exchange.ts";
 import { services } from "../services.ts";
 import { toWireStatus } from "../status.ts";
