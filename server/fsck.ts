@@ -33,13 +33,12 @@ export async function fsck(url: string, report: (finding: { queue?: string } & F
       checked.findings++;
       report({ ...place, ...finding });
     };
-    const names = await queuesOf(storage);
-    const { queues, wrongTypes } = await strange(storage, names);
-    for (const queue of queues) tell({ problem: "not named" }, { queue });
+    const { names, unnamed, wrongTypes } = await overview(storage);
+    for (const queue of unnamed) tell({ problem: "not named" }, { queue });
     for (const { queue, detail } of wrongTypes) {
       tell({ problem: "wrong type", detail }, queue === undefined ? undefined : { queue });
     }
-    for (const queue of [...names, ...queues].sort()) {
+    for (const queue of [...names, ...unnamed].sort()) {
       const { jobs, findings } = await check(storage, queue);
       checked.queues++;
       checked.jobs += jobs;
@@ -70,19 +69,27 @@ async function open(url: string): Promise<Storage> {
   }
 }
 
-/** What is there and should not be: queues that nobody named, places that hold something else. So each time it is looked at. */
-async function strange(storage: Storage, names: ReadonlySet<string>): Promise<Survey> {
-  let left: Survey | undefined;
-  for (let look = 0; look < LOOKS; look++) {
+interface Overview {
+  names: Set<string>;
+  /** Queues that have jobs and no name. */
+  unnamed: string[];
+  wrongTypes: Survey["wrongTypes"];
+}
+
+/** Names are read last: what had a job before has one. */
+async function overview(storage: Storage): Promise<Overview> {
+  let before: Overview | undefined;
+  for (let look = 0; ; look++) {
     const { queues, wrongTypes } = await storage.survey();
-    const before = left;
-    left = {
-      queues: queues.filter((queue) => !names.has(queue) && (before?.queues.includes(queue) ?? true)),
+    const names = await queuesOf(storage);
+    const now: Overview = {
+      names,
+      unnamed: queues.filter((queue) => !names.has(queue) && (before?.unnamed.includes(queue) ?? true)),
       wrongTypes: wrongTypes.filter(({ detail }) => before?.wrongTypes.some((each) => each.detail === detail) ?? true),
     };
-    if (left.queues.length + left.wrongTypes.length === 0) break;
+    if (now.unnamed.length + now.wrongTypes.length === 0 || look === LOOKS - 1) return now;
+    before = now;
   }
-  return left as Survey;
 }
 
 async function queuesOf(storage: Storage): Promise<Set<string>> {

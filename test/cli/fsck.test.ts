@@ -82,9 +82,13 @@ describe.skipIf(redisUnavailable)(`on Redis${redisUnavailable ? ` (skipped: ${re
     await admin.multi().del("qc:{q}:j:q").rpush("qc:{q}:j:q", "x").exec();
     await admin.multi().del("qc:{q}:f").set("qc:{q}:f", "x").exec();
     await admin.hset("qc:{#brokers}:b", "x", 1);
+    const [ofQ] = await admin.keys("qc:queues:*");
+    await admin.multi().del(ofQ!).set(ofQ!, "x").exec();
     const { code, findings, stderr } = await fsck(server.url);
     expect(findings).toEqual([
+      { queue: "q", problem: "not named" },
       { queue: "unnamed", problem: "not named" },
+      { problem: "wrong type", detail: `${ofQ} is a string, a zset belongs there` },
       { problem: "wrong type", detail: "qc:{#brokers}:b is a hash, a zset belongs there" },
       { queue: "q", problem: "wrong type", detail: "qc:{q}:b is a string, a zset belongs there" },
       { queue: "q", problem: "wrong type", detail: "qc:{q}:f is a string, a zset belongs there" },
@@ -94,7 +98,7 @@ describe.skipIf(redisUnavailable)(`on Redis${redisUnavailable ? ` (skipped: ${re
       expect.objectContaining({ queue: "q", problem: "not in its index", jobId: "f", index: "finished" }),
       expect.objectContaining({ queue: "q", problem: "wrong count of bytes" }),
     ]);
-    expect([code, stderr]).toEqual([1, "queues: 2, jobs: 5, findings: 9\n"]);
+    expect([code, stderr]).toEqual([1, "queues: 2, jobs: 5, findings: 11\n"]);
   });
 
   test("a count of bytes that is not what the jobs have; mended once the queue is empty", async () => {

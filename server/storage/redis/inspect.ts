@@ -2,7 +2,7 @@
 import type { Inspection } from "../storage.ts";
 import type { Argument, Reply } from "./client.ts";
 import { type IndexName, indexNames, type Keys } from "./keys.ts";
-import { CallFailed, type Link } from "./link.ts";
+import { isWrongType, type Link } from "./link.ts";
 import { decodeInspected, type InspectedReply } from "./replies.ts";
 import { scan } from "./survey.ts";
 
@@ -33,7 +33,7 @@ async function ask(link: Link, name: string, ...args: Argument[]): Promise<Reply
   try {
     return await link.command(name, ...args);
   } catch (error) {
-    if (error instanceof CallFailed && error.code.startsWith("WRONGTYPE")) return null;
+    if (isWrongType(error)) return null;
     throw error;
   }
 }

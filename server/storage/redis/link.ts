@@ -19,6 +19,11 @@ export class CallFailed extends StorageUnavailable {
   }
 }
 
+/** Something else is in the key: fsck says what. */
+export function isWrongType(error: unknown): boolean {
+  return error instanceof CallFailed && error.code.startsWith("WRONGTYPE");
+}
+
 export interface LinkOptions {
   clock: Clock;
   /** For messages: without credentials. */

@@ -8,7 +8,7 @@
 
 import type { Argument, Reply } from "./client.ts";
 import { type Keys, REGISTRIES } from "./keys.ts";
-import type { Link } from "./link.ts";
+import { isWrongType, type Link } from "./link.ts";
 
 /** Names remembered as written; the least that fits every sensible use. More are written again, no harm. */
 const MAX_REMEMBERED = 10_000;
@@ -69,8 +69,7 @@ export class Registry {
     const queues = new Set<string>();
     let [registry = 0, at = "0"] = [Number(cursor.split(":")[0]), cursor.split(":")[1]];
     while (registry < REGISTRIES && queues.size < HALF_PAGE) {
-      const reply = await link.command("zscan", keys.registry(registry), at, "COUNT", HALF_PAGE);
-      const [next, pairs] = reply as [Buffer, Buffer[]];
+      const [next, pairs] = await scanOf(link, keys.registry(registry), at);
       for (let i = 0; i < pairs.length; i += 2) queues.add(pairs[i]!.toString());
       at = next.toString();
       if (at === "0") registry++;
@@ -80,5 +79,15 @@ export class Registry {
 
   #keyOf(queue: string): string[] {
     return [this.#o.keys.registryOf(queue)];
+  }
+}
+
+async function scanOf(link: Link, key: string, cursor: string): Promise<[next: Buffer, pairs: Buffer[]]> {
+  try {
+    return (await link.command("zscan", key, cursor, "COUNT", HALF_PAGE)) as [Buffer, Buffer[]];
+  } catch (error) {
+    // The others are still to be had.
+    if (isWrongType(error)) return [Buffer.from("0"), []];
+    throw error;
   }
 }
