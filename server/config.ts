@@ -185,6 +185,7 @@ export const settings: readonly Setting[] = [
   broker("max-headers", "maxHeadersBytes", size, "headers and labels of a job together"),
   broker("max-waiters", "maxWaiters", count, "calls that wait at one time"),
   broker("max-sessions", "maxSessions", count, "worker streams at one time"),
+  broker("max-connections", "maxConnections", count, "connections to the gRPC port at one time"),
   broker("pass-stacks", "passStacks", yesOrNo, "let callers see the stacks that workers send"),
   broker("sweep-interval", "sweepIntervalMs", duration(), "open waits are re-read this often"),
   broker("probe-interval", "probeIntervalMs", duration(), "a worker with room looks for jobs this often (±50 %)"),

@@ -11,7 +11,7 @@ import { type HttpPort, listenHttp } from "./http/http-server.ts";
 import { jobLog } from "./observe/job-log.ts";
 import type { Metrics } from "./observe/metrics.ts";
 import { TimedStorage } from "./observe/timed-storage.ts";
-import { register } from "./rpc/grpc/adapter.ts";
+import { register, staysOpen } from "./rpc/grpc/adapter.ts";
 import { TlsCredentials } from "./rpc/grpc/credentials.ts";
 import { Door } from "./rpc/grpc/door.ts";
 import { createGrpcServer } from "./rpc/grpc/http2-server.ts";
@@ -111,14 +111,10 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
   });
 
   const largest = maxMessageBytes(Math.max(settings.maxPayloadBytes, settings.maxResultBytes));
-  const server = createGrpcServer({
-    "grpc.max_receive_message_length": largest,
-    "grpc.max_send_message_length": -1,
-    "grpc.keepalive_time_ms": 30_000,
-    "grpc.keepalive_timeout_ms": 10_000,
-    "grpc.max_concurrent_streams": 2 ** 31 - 1,
-    "grpc.enable_channelz": 0,
-  });
+  const server = createGrpcServer(
+    { "grpc.max_receive_message_length": largest, "grpc.max_send_message_length": -1 },
+    { clock, settings, staysOpen, refused: seldom(clock, "gRPC", logger) },
+  );
   const onBug = (error: unknown, path: string) => logger?.error({ err: error, path }, "internal error");
   const calls = register(server, broker, onBug, door);
   const health = new HealthImplementation({ "": "NOT_SERVING", [SERVICE]: "NOT_SERVING" });
@@ -141,7 +137,15 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
     if (metrics) {
       // Connect and gRPC-Web handlers, and the dashboard, are to come here as `mount`.
       const { tls, gate } = access;
-      httpPort = await openHttp(http, { unready: () => unready(storage, draining), metrics, tls, gate, onBug });
+      const refused = seldom(clock, "HTTP", logger);
+      httpPort = await openHttp(http, {
+        unready: () => unready(storage, draining),
+        metrics,
+        tls,
+        gate,
+        refused,
+        onBug,
+      });
     }
   } catch (error) {
     stopWatching();
@@ -234,6 +238,16 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
         return calls.count;
       },
     },
+  };
+}
+
+/** Says that connections are not taken: once a minute, however many there are. */
+function seldom(clock: Clock, port: string, logger: Logger | undefined): (why: string) => void {
+  let next = 0;
+  return (why) => {
+    if (clock.monotonic() < next) return;
+    next = clock.monotonic() + 60_000;
+    logger?.warn({ port, why }, "connections are not taken");
   };
 }
 

@@ -48,6 +48,12 @@ export interface BrokerSettings {
   maxQueueBytes: number;
   /** Limits of queues by name, in place of the two above. */
   queues: readonly QueueRule[];
+  /** Connections to the gRPC port at one time; further ones are closed. */
+  maxConnections: number;
+  /** From connecting to the first frame of HTTP/2, TLS included; the connection is closed then. */
+  handshakeTimeoutMs: number;
+  /** From the headers of a request to its last byte; the call ends DEADLINE_EXCEEDED then. Not for bidirectional streams. */
+  requestTimeoutMs: number;
   /** Let callers see the stacks that workers send. */
   passStacks: boolean;
   /** Open waits are re-read this often, in case every hint was lost. */
@@ -70,6 +76,9 @@ export const defaultSettings: Readonly<BrokerSettings> = {
   maxHeadersBytes: MAX_HEADERS_BYTES,
   maxWaiters: 100_000,
   maxSessions: 10_000,
+  maxConnections: 10_000,
+  handshakeTimeoutMs: 10_000,
+  requestTimeoutMs: 60_000,
   maxQueueLength: Number.POSITIVE_INFINITY,
   maxQueueBytes: Number.POSITIVE_INFINITY,
   queues: [],

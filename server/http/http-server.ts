@@ -16,6 +16,7 @@ import { EVERY_QUEUE, type Gate, namesIn } from "../rpc/access.ts";
 
 /** Connections at one time: scrapers, probes and people, not callers by the thousand. */
 const MAX_CONNECTIONS = 1_000;
+const MAX_HEADERS = 100;
 
 /** Prometheus text, written when it is asked for. */
 export interface Exposition {
@@ -42,6 +43,12 @@ export interface HttpServerOptions {
   /** Who may see the metrics. Without it, whoever connects. */
   gate?: Gate | undefined;
   mount?: Mount;
+  /** From connecting to the end of a request's headers, TLS apart. Milliseconds. Default 10,000. */
+  headersTimeoutMs?: number;
+  /** From the start of a request to its last byte. Milliseconds. Default 60,000. */
+  requestTimeoutMs?: number;
+  /** Told that connections could not be taken. */
+  refused?(why: string): void;
   /** Told of what should not happen: a bug. */
   onBug(error: unknown, path: string): void;
 }
@@ -60,11 +67,15 @@ export interface HttpPort {
 export async function listenHttp(address: string, options: HttpServerOptions): Promise<HttpPort> {
   const handle = (request: IncomingMessage, response: ServerResponse) => void answer(request, response, options);
   const { tls } = options;
-  const server = tls ? createTlsServer(tls.options, handle) : createServer(handle);
+  const bounds = boundsOf(options);
+  const server = tls ? createTlsServer({ ...bounds, ...tls.options }, handle) : createServer(bounds, handle);
   const stopReloading = tls?.onChange((renewed) => (server as TlsServer).setSecureContext(renewed));
   server.maxConnections = MAX_CONNECTIONS;
+  server.maxHeadersCount = MAX_HEADERS;
   const { host, port } = hostAndPort(address);
   await listening(server, port, host);
+  // Of accepting, e.g. out of descriptors. Without a listener it would end the process.
+  server.on("error", (error: Error) => options.refused?.(error.message));
   const { port: taken } = server.address() as AddressInfo;
   return {
     address: `${address.slice(0, address.lastIndexOf(":"))}:${taken}`,
@@ -74,6 +85,17 @@ export async function listenHttp(address: string, options: HttpServerOptions): P
         server.close(() => resolve());
         server.closeAllConnections();
       }),
+  };
+}
+
+/** Who sends a little now and then holds a connection for as long as this, and not longer. */
+function boundsOf({ headersTimeoutMs = 10_000, requestTimeoutMs = 60_000 }: HttpServerOptions) {
+  return {
+    headersTimeout: headersTimeoutMs,
+    requestTimeout: requestTimeoutMs,
+    // How often Node looks at both.
+    connectionsCheckingInterval: headersTimeoutMs / 2,
+    handshakeTimeout: headersTimeoutMs,
   };
 }
 

@@ -37,6 +37,11 @@ export interface InFlight {
 
 const same = (bytes: Bytes): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
+/** Whether requests of the method do not end by themselves: bidirectional streams. */
+export function staysOpen(path: string): boolean {
+  return path === workPath || path === exchangePath || path.startsWith("/grpc.reflection.");
+}
+
 /** @param door absent: everybody may do everything */
 export function register(server: Server, broker: Broker, onBug: OnBug, door?: Door): InFlight {
   const calls = new Counter();

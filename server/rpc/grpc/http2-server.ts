@@ -1,19 +1,16 @@
 /**
- * @grpc/grpc-js with the two settings of its HTTP/2 server that it has no option for.
+ * @grpc/grpc-js with what its HTTP/2 server has no option for.
  *
  * - `grpc-timeout` above 2^31−1 ms wraps to an instant timeout (it is computed with `| 0`): clamped before it is read.
- * - Node ends a connection after about 1,000 stream resets; callers with short deadlines reset many streams lawfully.
+ * - Bounds on connections, streams, headers and time: bounds.ts.
  *
- * Both reach into the server's creation, so a test holds each of them (test/rpc/deadlines.test.ts): an upgrade
- * that moves them turns red.
+ * Both reach into the server's creation, so tests hold them (test/rpc/bad-input.test.ts, test/transport): an upgrade that
+ * moves something turns red.
  */
 import type { Http2Server, IncomingHttpHeaders } from "node:http2";
 import { Server, type ServerOptions } from "@grpc/grpc-js";
 import { MAX_TIMER_MS } from "../../../protocol/limits.ts";
-
-/** Resets a connection may send at once, and per second after that. Rapid reset stays bounded: each costs a stream. */
-const STREAM_RESET_BURST = 20_000;
-const STREAM_RESET_RATE = 2_000;
+import { type Bounds, enforce, grpcBounds, http2Bounds } from "./bounds.ts";
 
 interface Internals {
   commonServerOptions: object;
@@ -21,16 +18,14 @@ interface Internals {
 }
 
 /** A grpc-js server, hardened. */
-export function createGrpcServer(options: ServerOptions): Server {
-  const server = new Server(options);
+export function createGrpcServer(options: ServerOptions, bounds: Bounds): Server {
+  const server = new Server({ ...grpcBounds, ...options });
   const internals = server as unknown as Internals;
-  Object.assign(internals.commonServerOptions, {
-    streamResetBurst: STREAM_RESET_BURST,
-    streamResetRate: STREAM_RESET_RATE,
-  });
+  Object.assign(internals.commonServerOptions, http2Bounds(bounds));
   const original = internals.createHttp2Server.bind(server);
   internals.createHttp2Server = (credentials) => {
     const http2 = original(credentials);
+    enforce(http2, bounds);
     http2.prependListener("stream", (_stream: unknown, headers: IncomingHttpHeaders) => {
       const timeout = headers["grpc-timeout"];
       if (typeof timeout === "string") headers["grpc-timeout"] = clampTimeout(timeout);
