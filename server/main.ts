@@ -62,7 +62,7 @@ async function start(config: Config, logger: Logger): Promise<BrokerServer> {
 }
 
 /**
- * Bugs that reached the top: docs/decisions/0011. A rejection that nobody handled is one answer that got lost. After an
+ * Bugs that reached the top: docs/decisions/0015. A rejection that nobody handled is one answer that got lost. After an
  * exception nobody knows what else was left half done in memory; the storage is safe against a process that is killed.
  */
 function surviveOrEnd(logger: Logger): void {

@@ -121,7 +121,7 @@ function helloFrom(hello: ProtoHello): Hello {
   bounded("hello.worker_id", workerId, limit.MAX_WORKER_ID_BYTES);
   bounded("hello.session_id", sessionId, limit.MAX_SESSION_ID_BYTES);
   bounded("hello.client_info", clientInfo, limit.MAX_WORKER_ID_BYTES);
-  if (hello.held.length > limit.MAX_WINDOW) throw violation(`hello.held names more than ${limit.MAX_WINDOW} leases`);
+  noMoreThanAWindow("hello.held", hello.held);
   return {
     protocolVersion: hello.protocolVersion,
     workerId,
@@ -136,6 +136,7 @@ function helloFrom(hello: ProtoHello): Hello {
 
 function frameFrom(frame: ProtoWorkerFrame): WorkerFrame {
   const { receivedSeq, window, subscriptionsUpdate, renewals, settlements, progress, ping, pong, drain } = frame;
+  for (const [name, items] of Object.entries({ renewals, settlements, progress })) noMoreThanAWindow(name, items);
   return {
     receivedSeq,
     ...(window !== undefined && { window }),
@@ -152,6 +153,11 @@ function frameFrom(frame: ProtoWorkerFrame): WorkerFrame {
     ...(pong && { pong: pong.nonce }),
     drain: drain !== undefined,
   };
+}
+
+/** A worker holds no more leases than its window, and says one thing of each. */
+function noMoreThanAWindow(field: string, items: readonly unknown[]): void {
+  if (items.length > limit.MAX_WINDOW) throw violation(`${field} names more than ${limit.MAX_WINDOW} leases`);
 }
 
 function queuesFrom(field: string, subscriptions: Subscription[]): string[] {

@@ -1,4 +1,4 @@
-/** A bug that reaches the top of a broker process: docs/decisions/0011. */
+/** A bug that reaches the top of a broker process: docs/decisions/0015. */
 import { expect, test } from "vitest";
 import { createQueueClient } from "../../client/index.ts";
 import { breakages, Child, complete } from "../support/processes.ts";

@@ -1,0 +1,101 @@
+/** The same on the HTTP port: slow, wrong and many. */
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type HttpPort, listenHttp } from "../../server/http/http-server.ts";
+
+const metrics = { contentType: "text/plain", text: async () => "" };
+const bugs: unknown[] = [];
+let port: HttpPort;
+beforeAll(async () => {
+  const times = { headersTimeoutMs: 400, requestTimeoutMs: 400 };
+  const onBug = (error: unknown) => void bugs.push(error);
+  port = await listenHttp("127.0.0.1:0", { unready: () => undefined, metrics, onBug, ...times });
+});
+afterAll(async () => {
+  await port.close();
+  expect(bugs).toEqual([]);
+});
+
+/** A connection, what came on it, and its end. */
+class Visitor {
+  readonly socket: Socket;
+  readonly closed: Promise<unknown>;
+  answer = "";
+
+  constructor() {
+    const [host, number] = port.address.split(":");
+    this.socket = connect(Number(number), host);
+    this.socket.setEncoding("latin1").on("data", (text: string) => (this.answer += text));
+    this.socket.on("error", () => {});
+    this.closed = once(this.socket, "close");
+  }
+
+  /** Says it piece by piece, for as long as somebody listens. */
+  async drip(text: string): Promise<void> {
+    for (const letter of text) {
+      if (!this.socket.writable) return;
+      this.socket.write(letter);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+async function isServed(): Promise<void> {
+  expect((await fetch(`http://${port.address}/healthz`)).status).toBe(200);
+}
+
+const GET = "GET /healthz HTTP/1.1\r\nhost: b\r\n";
+
+describe("ends", () => {
+  const slow: [string, (visitor: Visitor) => unknown][] = [
+    ["a connection that says nothing", () => {}],
+    ["headers that do not end", ({ socket }) => socket.write(GET)],
+    ["headers that come letter by letter", (visitor) => visitor.drip(`${GET}x: ${"y".repeat(1_000)}`)],
+    [
+      "a body that does not end",
+      ({ socket }) => socket.write(`POST / HTTP/1.1\r\nhost: b\r\ncontent-length: 9\r\n\r\n1`),
+    ],
+    ["a second request that does not", ({ socket }) => socket.write(`${GET}\r\n${GET}`)],
+  ];
+  test.each(slow)("%s", async (_, begin) => {
+    const visitor = new Visitor();
+    void begin(visitor);
+    await visitor.closed;
+    await isServed();
+  });
+});
+
+describe("refuses", () => {
+  test.each([
+    ["headers of 20 KB", `${GET}x: ${"y".repeat(20_000)}\r\n\r\n`, /^HTTP\/1.1 431 /],
+    ["rubbish", "\x00\x01\x02\r\n\r\n", /^HTTP\/1.1 400 /],
+    ["HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", /^HTTP\/1.1 400 |^$/],
+    ["a length that is none", `POST / HTTP/1.1\r\nhost: b\r\ncontent-length: 1x\r\n\r\n`, /^HTTP\/1.1 400 /],
+    [
+      "two lengths",
+      `POST / HTTP/1.1\r\nhost: b\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n12`,
+      /^HTTP\/1.1 400 /,
+    ],
+    [
+      "a length and pieces",
+      `POST / HTTP/1.1\r\nhost: b\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`,
+      /^HTTP\/1.1 400 /,
+    ],
+    ["pieces that lie", `POST / HTTP/1.1\r\nhost: b\r\ntransfer-encoding: chunked\r\n\r\nZZ\r\n`, /^HTTP\/1.1 40[04] /],
+    ["no host", "GET /healthz HTTP/1.1\r\n\r\n", /^HTTP\/1.1 400 /],
+  ])("%s", async (_, text, answer) => {
+    const visitor = new Visitor();
+    visitor.socket.write(text, "latin1");
+    await visitor.closed;
+    expect(visitor.answer).toMatch(answer);
+    await isServed();
+  });
+});
+
+test("nine hundred that say nothing leave again, and others are served meanwhile", async () => {
+  const many = Array.from({ length: 900 }, () => new Visitor());
+  await isServed();
+  await Promise.all(many.map(({ closed }) => closed));
+  await isServed();
+});
