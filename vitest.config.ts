@@ -3,7 +3,7 @@ import { configDefaults, defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    // They need Python, and the registry: npm run interop, npm run test:package.
+    // They need Python, and the registry: npm run test:interop, npm run test:package.
     exclude: [...configDefaults.exclude, "test/interop/**", "test/package/**"],
     pool: "forks",
     // Also on two cores, where it would be one: most of the time goes into waiting for processes and servers.

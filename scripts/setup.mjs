@@ -211,7 +211,7 @@ function tell([program = "", ...args], { env, shell = false } = {}) {
  * @param {string} program
  * @param {string[]} args
  */
-function answer(program, args) {
+export function answer(program, args) {
   try {
     return execFileSync(program, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
   } catch {

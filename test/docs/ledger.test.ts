@@ -23,7 +23,9 @@ const ran: [page: string, begins: string, by: string][] = [
   ["docs/security.md", "queuecall serve", "test/docs/programs.test.ts"],
   ["docs/security.md", "queuecall token", "test/docs/programs.test.ts"],
   ["docs/security.md", "- name: mailer", "test/docs/programs.test.ts"],
-  ["examples/python/README.md", "python3 -m venv", "scripts/interop.mjs"],
+  ["examples/go/README.md", "npx queuecall proto", "scripts/interop/go.mjs"],
+  ["examples/go/README.md", "bin/greeter", "test/interop/readme.test.ts"],
+  ["examples/python/README.md", "python3 -m venv", "scripts/interop/python.mjs"],
   ["examples/python/README.md", "python minimal_worker.py", "test/interop/readme.test.ts"],
 ];
 

@@ -1,4 +1,4 @@
-/** The protocol between languages: docs/protocol.md is what the Python side was written from. */
+/** The protocol between languages: docs/protocol.md is what the other sides were written from. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createQueueClient, JobFailedError, TimeoutError } from "../../client/index.ts";
 import { type BrokerServer, type BrokerSettings, createBroker } from "../../server/index.ts";
 import { createWorker } from "../../worker/index.ts";
-import { call, Line, PythonWorker, RECEIPT_MS } from "./rig.ts";
+import { absent, call, ForeignWorker, type Language, Line, languages, RECEIPT_MS } from "./rig.ts";
 
 interface Request {
   key: string;
@@ -37,9 +37,12 @@ function file(): string {
   return `sqlite:${join(folder, "queuecall.db")}`;
 }
 
-const pythonWorker = (address: string) => ends.use(new PythonWorker(address, "q"));
+const foreignWorker = (language: Language, address: string) => ends.use(new ForeignWorker(language, address, "q"));
 
-/** The same handler as told.py's. */
+/** The class of a failure that the worker was told to have. */
+const toldFailure = { Python: "ValueError", Go: "main.ToldTo" };
+
+/** The same handler as that of `told`. */
 function typescriptWorker({ grpcAddress }: BrokerServer) {
   const runs = new Map<string, number>();
   const worker = createWorker({ url: `http://${grpcAddress}`, concurrency: 4 }).handle<Request, Response>(
@@ -64,10 +67,12 @@ function typescriptCaller({ grpcAddress }: { grpcAddress: string }) {
   return ends.use(createQueueClient({ url: `http://${grpcAddress}` })).queue<Request, Response>("q");
 }
 
-describe("a Python worker, a TypeScript caller", () => {
+test.skip.for(absent)("%s: %s", () => {});
+
+describe.for(languages)("a %s worker, a TypeScript caller", (language) => {
   test("results", async () => {
     const server = await broker();
-    pythonWorker(server.grpcAddress);
+    foreignWorker(language, server.grpcAddress);
     const queue = typescriptCaller(server);
     const value = { text: "Grüße, 世界", number: 1.5, list: [null, true] };
     expect(await queue.enqueueAndWait("r", { key: "r", value })).toEqual({ value, runs: 1 });
@@ -78,7 +83,7 @@ describe("a Python worker, a TypeScript caller", () => {
 
   test("large payloads and results", async () => {
     const server = await broker();
-    pythonWorker(server.grpcAddress);
+    foreignWorker(language, server.grpcAddress);
     const value = "x".repeat(1024 * 1024 - 100);
     const all = Array.from({ length: 8 }, (_, i) => `l${i}`);
     const queue = typescriptCaller(server);
@@ -88,7 +93,7 @@ describe("a Python worker, a TypeScript caller", () => {
 
   test("failures are tried again", async () => {
     const server = await broker();
-    const worker = pythonWorker(server.grpcAddress);
+    const worker = foreignWorker(language, server.grpcAddress);
     const queue = typescriptCaller(server);
     expect(await queue.enqueueAndWait("f", { key: "f", fail: 2 }, { maxAttempts: 3 })).toEqual({
       value: null,
@@ -96,13 +101,13 @@ describe("a Python worker, a TypeScript caller", () => {
     });
     const failed = await queue.enqueueAndWait("g", { key: "g", fail: 9 }, { maxAttempts: 2 }).catch((error) => error);
     expect(failed).toBeInstanceOf(JobFailedError);
-    expect(failed.failure).toMatchObject({ kind: "handler", message: "failure 2 of g", type: "ValueError" });
+    expect(failed.failure).toMatchObject({ kind: "handler", message: "failure 2 of g", type: toldFailure[language] });
     expect(worker.runs("g")).toBe(2);
   });
 
   test("a job longer than the lease stays the worker's, by its pongs", async () => {
     const server = await broker({ leaseMs: 600, pingIntervalMs: 300 });
-    const worker = pythonWorker(server.grpcAddress);
+    const worker = foreignWorker(language, server.grpcAddress);
     const queue = typescriptCaller(server);
     expect(await queue.enqueueAndWait("p", { key: "p", ms: 2_500 })).toEqual({ value: null, runs: 1 });
     expect(worker.runs("p")).toBe(1);
@@ -111,7 +116,7 @@ describe("a Python worker, a TypeScript caller", () => {
   test("the stream is cut: the result comes on the next one", async () => {
     const server = await broker();
     const line = ends.use(await Line.open(server.grpcAddress));
-    const worker = pythonWorker(line.address);
+    const worker = foreignWorker(language, line.address);
     const result = typescriptCaller(server).enqueueAndWait("c", { key: "c", ms: 1_000, value: 1 });
     await worker.began("c");
     line.cut();
@@ -122,7 +127,7 @@ describe("a Python worker, a TypeScript caller", () => {
     const storage = file();
     const first = await broker({}, storage);
     const address = first.grpcAddress;
-    const worker = pythonWorker(address);
+    const worker = foreignWorker(language, address);
     const result = typescriptCaller(first).enqueueAndWait("b", { key: "b", ms: 1_500, value: 1 });
     await worker.began("b");
     await first.close();
@@ -134,7 +139,7 @@ describe("a Python worker, a TypeScript caller", () => {
     const storage = file();
     const first = await broker({}, storage);
     const address = first.grpcAddress;
-    const worker = pythonWorker(address);
+    const worker = foreignWorker(language, address);
     const queue = typescriptCaller(first);
     const result = queue.enqueueAndWait("d", { key: "d", ms: 500, value: 1 });
     await worker.began("d");
@@ -146,7 +151,7 @@ describe("a Python worker, a TypeScript caller", () => {
 
   test("the wait is over, the outcome is fetched later", async () => {
     const server = await broker();
-    const worker = pythonWorker(server.grpcAddress);
+    const worker = foreignWorker(language, server.grpcAddress);
     const queue = typescriptCaller(server);
     await expect(queue.enqueueAndWait("t", { key: "t", ms: 800 }, { timeout: 200 })).rejects.toThrow(TimeoutError);
     expect(await queue.wait("t")).toEqual({ value: null, runs: 1 });
@@ -163,17 +168,22 @@ async function begun(worker: { runs(key: string): number }, key: string, answers
   await sleep(RECEIPT_MS);
 }
 
-const workers = {
-  TypeScript: (server: BrokerServer) => typescriptWorker(server),
-  Python: (server: BrokerServer) => pythonWorker(server.grpcAddress),
-};
+/** Each caller with our worker, and with that of the next language. */
+const pairs = languages.flatMap((caller, i) => {
+  const next = languages[(i + 1) % languages.length]!;
+  return (["TypeScript", next] as const).map((worker) => [caller, worker] as const);
+});
 
-describe.each(Object.entries(workers))("a Python caller, a %s worker", (_, start) => {
+describe.for(pairs)("a %s caller, a %s worker", ([caller, language]) => {
+  const start = (server: BrokerServer) =>
+    language === "TypeScript" ? typescriptWorker(server) : foreignWorker(language, server.grpcAddress);
+
   test("results", async () => {
     const server = await broker();
     start(server);
     const value = { text: "Grüße, 世界", list: [1, null] };
     const answers = await call(
+      caller,
       server.grpcAddress,
       { call: "q", data: { key: "r", value } },
       { call: "q", data: { key: "s", value }, job_id: "s", priority: 5, result_ttl: { seconds: 60 } },
@@ -186,6 +196,7 @@ describe.each(Object.entries(workers))("a Python caller, a %s worker", (_, start
     const server = await broker();
     const worker = start(server);
     const [tried, failed] = await call(
+      caller,
       server.grpcAddress,
       { call: "q", data: { key: "f", fail: 1 } },
       { call: "q", data: { key: "g", fail: 9 }, job_id: "g", max_attempts: 2 },
@@ -199,6 +210,7 @@ describe.each(Object.entries(workers))("a Python caller, a %s worker", (_, start
     const server = await broker();
     const worker = start(server);
     const [late, fetched] = await call(
+      caller,
       server.grpcAddress,
       { call: "q", data: { key: "t", ms: 800, value: 1 }, job_id: "t", timeout: 0.2 },
       { wait: "q", job_id: "t" },
@@ -211,7 +223,7 @@ describe.each(Object.entries(workers))("a Python caller, a %s worker", (_, start
   test("a wait longer than the broker's longest goes on", async () => {
     const server = await broker({ maxWaitMs: 200 });
     start(server);
-    const answers = await call(server.grpcAddress, { call: "q", data: { key: "m", ms: 900 } });
+    const answers = await call(caller, server.grpcAddress, { call: "q", data: { key: "m", ms: 900 } });
     expect(answers).toEqual([{ ok: { value: null, runs: 1 } }]);
   });
 
@@ -219,6 +231,7 @@ describe.each(Object.entries(workers))("a Python caller, a %s worker", (_, start
     const server = await broker();
     const worker = start(server);
     const answers = await call(
+      caller,
       server.grpcAddress,
       { send: "q", job_id: "i", request: 1 },
       { wait: "q", job_id: "i" },
@@ -238,7 +251,7 @@ describe.each(Object.entries(workers))("a Python caller, a %s worker", (_, start
     const server = await broker();
     const worker = start(server);
     const line = ends.use(await Line.open(server.grpcAddress));
-    const answers = call(line.address, { call: "q", data: { key: "c", ms: 1_500 }, job_id: "c" });
+    const answers = call(caller, line.address, { call: "q", data: { key: "c", ms: 1_500 }, job_id: "c" });
     await begun(worker, "c", answers);
     line.cut();
     expect(await answers).toEqual([{ ok: { value: null, runs: 1 } }]);
@@ -250,7 +263,7 @@ describe.each(Object.entries(workers))("a Python caller, a %s worker", (_, start
     const first = await broker({}, storage);
     const address = first.grpcAddress;
     const worker = start(first);
-    const answers = call(address, { call: "q", data: { key: "b", ms: 1_000 }, job_id: "b" });
+    const answers = call(caller, address, { call: "q", data: { key: "b", ms: 1_000 }, job_id: "b" });
     await begun(worker, "b", answers);
     await first[end]();
     await broker({}, storage, address);
@@ -259,9 +272,10 @@ describe.each(Object.entries(workers))("a Python caller, a %s worker", (_, start
   });
 });
 
-test("a Python caller stores, watches and cancels", async () => {
+test.runIf(languages.includes("Python"))("a Python caller stores, watches and cancels", async () => {
   const server = await broker();
   const stopped = await call(
+    "Python",
     server.grpcAddress,
     { enqueue: "q", data: { key: "w" }, job_id: "w" },
     { cancel: "q", job_id: "w" },
@@ -278,6 +292,7 @@ test("a Python caller stores, watches and cancels", async () => {
   ]);
   typescriptWorker(server);
   const [, watched] = await call(
+    "Python",
     server.grpcAddress,
     { enqueue: "q", data: { key: "x", ms: 300 }, job_id: "x" },
     { watch: "q", job_id: "x" },
@@ -285,22 +300,25 @@ test("a Python caller stores, watches and cancels", async () => {
   expect(watched).toMatchObject({ ok: expect.arrayContaining(["RUNNING", "SUCCEEDED"]) });
 });
 
-test("refusals reach a Python caller with their reason", async () => {
-  const { grpcAddress } = await broker();
-  const answers = await call(
-    grpcAddress,
-    { call: "no queue", data: {} },
-    { wait: "q", job_id: "missing" },
-    { call: "q", data: "x".repeat(2 ** 20) },
-  );
-  expect(answers).toEqual([
-    { refused: "INVALID_ARGUMENT", reason: "INVALID_FIELD" },
-    { refused: "NOT_FOUND", reason: "JOB_NOT_FOUND" },
-    { refused: "INVALID_ARGUMENT", reason: "PAYLOAD_TOO_LARGE" },
-  ]);
-});
+describe.for(languages)("a %s caller", (caller) => {
+  test("hears the reason of a refusal", async () => {
+    const { grpcAddress } = await broker();
+    const answers = await call(
+      caller,
+      grpcAddress,
+      { call: "no queue", data: {} },
+      { wait: "q", job_id: "missing" },
+      { call: "q", data: "x".repeat(2 ** 20) },
+    );
+    expect(answers).toEqual([
+      { refused: "INVALID_ARGUMENT", reason: "INVALID_FIELD" },
+      { refused: "NOT_FOUND", reason: "JOB_NOT_FOUND" },
+      { refused: "INVALID_ARGUMENT", reason: "PAYLOAD_TOO_LARGE" },
+    ]);
+  });
 
-test("no broker at all is not a timeout of the wait", async () => {
-  const [answer] = await call("127.0.0.1:1", { call: "q", data: {}, timeout: 1 });
-  expect(answer).toEqual({ refused: "UNAVAILABLE", reason: "" });
+  test("does not take a missing broker for a timeout of the wait", async () => {
+    const [answer] = await call(caller, "127.0.0.1:1", { call: "q", data: {}, timeout: 1 });
+    expect(answer).toEqual({ refused: "UNAVAILABLE", reason: "" });
+  });
 });

@@ -1,17 +1,39 @@
-/** Processes in Python beside a broker in this one, and a line between them that can be cut. */
+/** Workers and callers in other languages beside a broker in this process, and a line between them that can be cut. */
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { Child } from "../support/processes.ts";
+import { Child, type StartOptions } from "../support/processes.ts";
 
 const script = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-const python = { program: process.env.PYTHON ?? "python3" };
+
+/** How a program of the tests is run, by language. What they are made of: scripts/interop. */
+const runs: Record<Language, (name: string) => { program: string; args: string[] }> = {
+  Python: (name) => ({ program: process.env.PYTHON ?? "python3", args: [script(`${name}.py`)] }),
+  Go: (name) => ({ program: join(process.env.GO_PROGRAMS ?? "", name), args: [] }),
+};
+
+export type Language = "Python" | "Go";
+const known = Object.keys(runs) as Language[];
+const why = (language: Language) => process.env[`INTEROP_WITHOUT_${language.toUpperCase()}`];
+
+/** Those whose programs are there. */
+export const languages = known.filter((language) => !why(language));
+
+/** The others, and why. */
+export const absent = known.filter(why).map((language) => [language, why(language)] as const);
+
+/** A program of a language: told, steps, or one of the checks. */
+export function start(language: Language, name: string, args: string[], options: StartOptions = {}): Child {
+  const { program, args: own } = runs[language](name);
+  return new Child([...own, ...args], { ...options, program });
+}
 
 /** A receipt leaves when the handler starts, and needs this long at most. Without it the job would lawfully be run again. */
 export const RECEIPT_MS = 100;
 
-/** What one step of steps.py ended with. */
+/** What one step of `steps` ended with. */
 export type Answer =
   | { ok: unknown }
   /** An error of gRPC: the status code's name, and the reason. */
@@ -19,29 +41,34 @@ export type Answer =
   /** One that the example raised: its class. */
   | { error: string; message: string };
 
-/** A minimal worker in Python. */
-export class PythonWorker extends Child {
-  constructor(address: string, queue: string) {
-    super([script("told.py"), address, queue], python);
+/** A minimal worker in another language. */
+export class ForeignWorker implements AsyncDisposable {
+  readonly #child: Child;
+
+  constructor(language: Language, address: string, queue: string) {
+    this.#child = start(language, "told", [address, queue]);
   }
 
   /** How often it ran the job of this key. */
   runs(key: string): number {
-    return this.stdout.split("\n").filter((line) => line.startsWith(`run ${key} `)).length;
+    return this.#child.stdout.split("\n").filter((line) => line.startsWith(`run ${key} `)).length;
   }
 
   /** Resolves once it runs the job of this key. */
   async began(key: string): Promise<void> {
-    await this.line(new RegExp(`^run ${key} 1$`));
+    await this.#child.line(new RegExp(`^run ${key} 1$`));
     await sleep(RECEIPT_MS);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#child[Symbol.asyncDispose]();
   }
 }
 
-/** Takes steps, one after the other, with the caller in Python. */
-export async function call(address: string, ...steps: object[]): Promise<Answer[]> {
-  const options = { ...python, input: JSON.stringify(steps) };
-  const { code, stdout, stderr } = await new Child([script("steps.py"), address], options).ended;
-  if (code !== 0) throw new Error(`steps.py ended with ${code}: ${stderr}`);
+/** Takes steps, one after the other, with the caller of a language. */
+export async function call(language: Language, address: string, ...steps: object[]): Promise<Answer[]> {
+  const { code, stdout, stderr } = await start(language, "steps", [address], { input: JSON.stringify(steps) }).ended;
+  if (code !== 0) throw new Error(`steps in ${language} ended with ${code}: ${stderr}`);
   return stdout
     .trim()
     .split("\n")

@@ -1,4 +1,4 @@
-/** `npm run interop`. It needs Python, so `npm test` leaves it out. */
+/** `npm run test:interop`. It needs Python, so `npm test` leaves it out. */
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
