@@ -6,8 +6,8 @@ export default defineConfig({
     include: ["test/interop/*.test.ts"],
     setupFiles: ["test/support/setup.ts"],
     pool: "forks",
-    testTimeout: 20_000,
-    hookTimeout: 20_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     reporters: ["verbose"],
   },
 });
