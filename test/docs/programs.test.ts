@@ -67,7 +67,7 @@ test("README.md: the three commands", async () => {
   );
   for (const path of ["healthz", "metrics"]) expect((await fetch(`http://${http}/${path}`)).status).toBe(200);
   expect(await child.kill("SIGTERM")).toMatchObject({ code: 0 });
-}, 60_000);
+}, 180_000);
 
 test("docs/operations.md: a broker is started, on SQLite and on Redis, and asked how it is", async () => {
   const [start = ""] = blocks("docs/operations.md", "");
@@ -114,7 +114,7 @@ test("docs/migrate.md: the code that is ours", async () => {
   const shortened = `${given}const client = shared;${bullmq}\nif (result !== "sent") process.exit(9); await shared.close();`;
   expect(await complete(program("bull.ts", shortened))).toMatchObject({ code: 0 });
   expect(await working).toMatchObject({ code: 0 });
-}, 40_000);
+}, 180_000);
 
 test("docs/protocol.md: the .proto files are written", async () => {
   const [line = ""] = (blocks("docs/protocol.md", "")[0] ?? "").split("\n");
@@ -154,5 +154,5 @@ test.skipIf(!hasOpenssl)(
     expect(await child.kill("SIGTERM")).toMatchObject({ code: 0 });
     rmSync(cwd, { recursive: true });
   },
-  60_000,
+  180_000,
 );
