@@ -1,6 +1,6 @@
 /** What a broker announces of its workers: when, and how much of it. */
 import { expect, test } from "vitest";
-import type { Attached, Storage } from "../../server/storage/storage.ts";
+import { type Attached, type Storage, StorageUnavailable } from "../../server/storage/storage.ts";
 import { replaced, SeamWorker, startRig } from "../support/broker.ts";
 
 /** A storage that keeps the announcements of this broker, and has another one's. */
@@ -60,5 +60,22 @@ test("what others announced is added to what is here; what was announced of this
     ["b2", 2],
     ["b3", 4],
   ]);
+  await close();
+});
+
+test("a storage that is away: nobody is told of a part as if it were all; those here are known, and telling goes on", async () => {
+  const away = () => Promise.reject(new StorageUnavailable("away", "no"));
+  let told = 0;
+  const announce = () => {
+    told++;
+    return away();
+  };
+  const { broker, clock, close } = await startRig({}, (storage) => replaced(storage, { announced: away, announce }));
+  new SeamWorker(broker);
+  await expect(broker.admin.workers()).rejects.toMatchObject({ reason: "STORE_UNAVAILABLE" });
+  await expect(broker.admin.queues()).rejects.toMatchObject({ reason: "STORE_UNAVAILABLE" });
+  expect(broker.admin.workersHere()).toMatchObject({ workers: 1, listed: [{ workerId: "w" }] });
+  await clock.advance(4_000);
+  expect(told).toBe(3);
   await close();
 });

@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     include: ["test/package/*.test.ts"],
     pool: "forks",
-    testTimeout: 30_000,
+    testTimeout: 120_000,
     // Building, packing and installing.
     hookTimeout: 90_000,
     reporters: ["verbose"],
