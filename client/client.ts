@@ -64,6 +64,7 @@ export function createQueueClient(options: QueueClientOptions): QueueClient {
   const closing = new AbortController();
   const links = new Links(checkUrls(options.url, tls !== undefined), options.openLink ?? openers[mode], {
     tls,
+    clock,
     interceptors: token === undefined ? interceptors : [bearer(token), ...interceptors],
   });
   const context = { links, clock, retry, closing: closing.signal, defaults, logger, tracing, batches: new Batches() };

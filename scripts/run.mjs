@@ -28,6 +28,8 @@ const tasks = {
     useRedis();
     return await run("node", ["test/mutants/run.ts", ...args]);
   },
+  /** Simulated histories: --seeds N, --seed S. */
+  sim: (args) => run("node", ["test/sim/main.ts", ...args]),
   /** Real processes under faults. */
   async chaos(args) {
     useRedis();

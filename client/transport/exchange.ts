@@ -13,12 +13,15 @@ import {
   ExchangeResponseSchema,
   MultiplexService,
 } from "../../gen/queuecall/v1/multiplex_pb.js";
-import { systemClock } from "../../protocol/clock.ts";
+import type { Clock } from "../../protocol/clock.ts";
 import { EXCHANGE_FRAME_BYTES, MAX_CALLS_IN_FLIGHT, PROTOCOL_VERSION } from "../../protocol/limits.ts";
 import { type Connection, NotSentError } from "./connection.ts";
 import { Envelopes } from "./envelopes.ts";
 
 const PATH = `/${MultiplexService.typeName}/${MultiplexService.method.exchange.name}`;
+
+/** What an exchange needs of a connection. */
+export type Carrier = Pick<Connection, "request" | "hold" | "rest" | "notifyResponseByteRead">;
 
 /** A call as it goes out, without its id. */
 export interface Outgoing {
@@ -36,7 +39,8 @@ interface Waiting {
 export class Exchange {
   /** What the stream showed at the door. Calls that show something else need another stream. */
   readonly authorization: string | null;
-  readonly #connection: Connection;
+  readonly #connection: Carrier;
+  readonly #clock: Clock;
   readonly #calls = new Map<number, Waiting>();
   readonly #envelopes = new Envelopes((message) => this.#received(message));
   #stream: ClientHttp2Stream | undefined;
@@ -52,8 +56,9 @@ export class Exchange {
   #maxInFlight = MAX_CALLS_IN_FLIGHT;
   #lastId = 0;
 
-  constructor(connection: Connection, authorization: string | null) {
+  constructor(connection: Carrier, clock: Clock, authorization: string | null) {
     this.#connection = connection;
+    this.#clock = clock;
     this.authorization = authorization;
     void this.#open();
   }
@@ -148,7 +153,7 @@ export class Exchange {
   #flushSoon(): void {
     if (this.#flushing || !this.#stream) return;
     this.#flushing = true;
-    systemClock.defer(() => {
+    this.#clock.defer(() => {
       this.#flushing = false;
       this.#flush();
     });
@@ -237,7 +242,11 @@ export class Exchange {
   }
 }
 
-function refusal(status: NonNullable<ExchangeReply["status"]>, { trailers }: ExchangeReply): ConnectError {
+/** A broker's refusal as Connect would throw it. */
+export function refusal(
+  status: NonNullable<ExchangeReply["status"]>,
+  { trailers }: Pick<ExchangeReply, "trailers">,
+): ConnectError {
   const error = new ConnectError(status.message, status.code, trailers);
   error.details = status.details.map(({ typeUrl, value }) => ({
     type: typeUrl.slice(typeUrl.lastIndexOf("/") + 1),

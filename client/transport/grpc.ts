@@ -3,7 +3,7 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { Connection } from "./connection.ts";
 import type { Link, LinkOptions } from "./transport.ts";
 
-export function openGrpcLink(url: string, options: LinkOptions): Link {
+export function openGrpcLink(url: string, options: Omit<LinkOptions, "clock">): Link {
   const connection = new Connection(url, options.tls);
   const transport = createGrpcTransport({
     baseUrl: url,

@@ -17,25 +17,46 @@ import {
   ConnectError,
   type ContextValues,
   createContextValues,
+  type Interceptor,
+  type Transport,
   type UnaryRequest,
   type UnaryResponse,
 } from "@connectrpc/connect";
 import { runUnaryCall } from "@connectrpc/connect/protocol";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import type { ExchangeReply } from "../../gen/queuecall/v1/multiplex_pb.js";
+import type { Clock } from "../../protocol/clock.ts";
 import { EXCHANGE_FRAME_BYTES } from "../../protocol/limits.ts";
 import { Connection } from "./connection.ts";
-import { Exchange } from "./exchange.ts";
+import { type Carrier, Exchange } from "./exchange.ts";
 import type { Link, LinkOptions } from "./transport.ts";
 
-export function openMultiplexLink(url: string, { tls, interceptors }: LinkOptions): Link {
+export function openMultiplexLink(url: string, { tls, clock, interceptors }: LinkOptions): Link {
   const connection = new Connection(url, tls);
   const options = { baseUrl: url, sessionManager: connection, acceptCompression: [] };
   const streams = createGrpcTransport({ ...options, interceptors });
   const single = createGrpcTransport(options);
-  const exchanges = new Exchanges(connection);
+  return {
+    url,
+    transport: { unary: multiplexed(url, connection, clock, single, interceptors), stream: streams.stream },
+    get state() {
+      return connection.state;
+    },
+    close: () => connection.close(),
+  };
+}
 
-  const unary = <I extends DescMessage, O extends DescMessage>(
+/** Unary calls on the streams of one connection. @param single takes what those cannot carry */
+export function multiplexed(
+  url: string,
+  carrier: Carrier,
+  clock: Clock,
+  single: Pick<Transport, "unary">,
+  interceptors: Interceptor[],
+): Transport["unary"] {
+  const exchanges = new Exchanges(carrier, clock);
+
+  return <I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     signal: AbortSignal | undefined,
     timeoutMs: number | undefined,
@@ -84,25 +105,19 @@ export function openMultiplexLink(url: string, { tls, interceptors }: LinkOption
       next,
     });
   };
-  return {
-    url,
-    transport: { unary, stream: streams.stream },
-    get state() {
-      return connection.state;
-    },
-    close: () => connection.close(),
-  };
 }
 
 /** The streams to one broker: one that takes calls, and those that it took the place of, until their calls are over. */
 class Exchanges {
-  readonly #connection: Connection;
+  readonly #carrier: Carrier;
+  readonly #clock: Clock;
   #current: Exchange | undefined;
   /** The broker knows no such service. */
   #unknown = false;
 
-  constructor(connection: Connection) {
-    this.#connection = connection;
+  constructor(carrier: Carrier, clock: Clock) {
+    this.#carrier = carrier;
+    this.#clock = clock;
   }
 
   /** Undefined: the call has to go by itself. */
@@ -126,7 +141,7 @@ class Exchanges {
     const current = this.#current;
     if (current?.usable && current.authorization === authorization) return current;
     current?.leave();
-    this.#current = new Exchange(this.#connection, authorization);
+    this.#current = new Exchange(this.#carrier, this.#clock, authorization);
     return this.#current;
   }
 }

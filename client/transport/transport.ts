@@ -4,6 +4,7 @@
  * stream) is decided behind it.
  */
 import type { Interceptor, Transport } from "@connectrpc/connect";
+import type { Clock } from "../../protocol/clock.ts";
 
 /**
  * How much of a link is known to work. A connection that the broker is leaving counts while it answers calls.
@@ -39,6 +40,7 @@ export interface TlsOptions {
 
 export interface LinkOptions {
   tls?: TlsOptions | undefined;
+  clock: Clock;
   interceptors: Interceptor[];
 }
 

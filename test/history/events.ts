@@ -47,8 +47,10 @@ export interface Called extends Base, OfJob {
   resultTtlMs?: number;
   runTimeoutMs?: number;
   maxAttempts?: number;
-  /** Of calls that wait: the call has to return by then. 0 is not waited. */
+  /** The call has to return within this time, and no wait may be given up before. */
   waitMs?: number;
+  /** It asks for what is there: it may return at once. */
+  poll?: true;
   /** The end of the wait is the broker's work alone, without a library that has a timer of its own: late under faults. */
   raw?: true;
 }
@@ -149,6 +151,8 @@ export interface Fault extends Base {
   /** Which one; for the network: whose connections. Absent: all. */
   who?: string;
   phase?: "begin" | "end";
+  /** It must change nothing that anybody sees, and explains nothing: a drain, a lost hint, a script that runs twice. */
+  harmless?: true;
 }
 
 /** After all is healed, drained and returned: what the storage keeps, job by job; and one without a job as the last word. */

@@ -139,6 +139,10 @@ describe("duplicate", () => {
   test("without a reason", () => expect(twice()).toEqual(["unexplained duplicate"]));
   test("after it was completed", () => expect(twice(finished(20, 1))).toEqual(["unexplained duplicate"]));
   test("because another worker died", () => expect(twice(kill(20, "w2"))).toEqual(["unexplained duplicate"]));
+  test("a fault that must change nothing", () => {
+    const drain = { at: 20, by: "driver", kind: "fault", fault: "drain", on: "broker", harmless: true } as const;
+    expect(twice(drain)).toEqual(["unexplained duplicate"]);
+  });
   test("a fault that is long over", () => {
     expect(broken([kill(-9_000), ...enqueued, started(10, 1), started(3_000, 2, 2)])).toEqual([
       "unexplained duplicate",

@@ -91,7 +91,7 @@ export class History {
   troubled(from: number, to: number, worker?: string): Fault | undefined {
     const { toleranceMs, aftermathMs } = this.limits;
     return this.faults.find(({ begin, end, fault }) => {
-      const concerns = worker === undefined || concernsWorker(fault, worker);
+      const concerns = !fault.harmless && (worker === undefined || concernsWorker(fault, worker));
       return concerns && begin <= to + toleranceMs && end + aftermathMs >= from - toleranceMs;
     })?.fault;
   }

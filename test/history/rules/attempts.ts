@@ -1,5 +1,5 @@
 /** Leases: fences rise, one is valid at a time, and every second delivery has a reason. */
-import type { Event, Finished, Started } from "../events.ts";
+import type { Event, Finished, Settled, Started } from "../events.ts";
 import type { History, JobHistory } from "../history.ts";
 import { callOf, newRunReason } from "./runs.ts";
 import { type Violation, violation } from "./violation.ts";
@@ -50,8 +50,9 @@ export function staleLeases(history: History, job: JobHistory): Violation[] {
 }
 
 /** The first sign that an attempt's end was accepted. */
-function acceptanceOf(job: JobHistory, { fence, text }: Finished): Event | undefined {
-  const settled = job.settled.find((each) => each.fence === fence && each.result === "ok");
+function acceptanceOf(job: JobHistory, { fence, how, text }: Finished): Event | undefined {
+  const same = (settled: Settled) => settled.fence === fence && how.startsWith(settled.how);
+  const settled = job.settled.find((each) => each.result === "ok" && same(each));
   return settled ?? (text === undefined ? undefined : job.shown.find(({ outcome }) => outcome.text === text)?.event);
 }
 
@@ -83,6 +84,7 @@ export function duplicateReason(history: History, job: JobHistory, [before, afte
   if (end?.how === "released") return "release";
   const stop = job.stopped.find(({ fence }) => fence === before.fence);
   if (stop?.why === "worker-stopping") return "release";
+  if (stop?.why === "run-timeout") return "run timeout";
   const call = job.enqueues.find(({ called }) => called.call === after.payload)?.called;
   if (call?.runTimeoutMs !== undefined && to - from + toleranceMs >= call.runTimeoutMs) return "run timeout";
   const gone = history.streamsEnded.find(

@@ -1,6 +1,6 @@
 /** Waits end in time and tell the truth; watches miss no end. */
 import type { Returned, State } from "../events.ts";
-import { actedBetween, type Call, type History, type JobHistory } from "../history.ts";
+import { actedBetween, type Call, type History, type JobHistory, type Shown } from "../history.ts";
 import { mayBeForgotten } from "./runs.ts";
 import { type Violation, violation } from "./violation.ts";
 
@@ -18,7 +18,7 @@ function late(history: History, job: JobHistory, { called }: Call, returned: Ret
   const { lateMs, toleranceMs } = history.limits;
   if (called.waitMs === undefined) return undefined;
   const overMs = returned.at - called.at - called.waitMs;
-  const early = returned.end === "timeout" && overMs < -(lateMs + toleranceMs);
+  const early = returned.end === "timeout" && !called.poll && overMs < -(lateMs + toleranceMs);
   if (early) {
     const message = `a wait for job ${job.name} ended as timed out ${-overMs} ms before its time`;
     return violation("wait", message, called, returned);
@@ -50,14 +50,20 @@ function deaf(history: History, job: JobHistory, { called }: Call, returned: Ret
   const { sweepMs, toleranceMs } = history.limits;
   const known = job.shown.findLast(({ event }) => Math.max(event.at, called.at) + sweepMs + toleranceMs < returned.at);
   if (!known) return undefined;
-  const from = Math.min(known.event.at, called.at);
-  const anew =
-    actedBetween(job, "enqueue", from, returned.at).length > 0 ||
-    actedBetween(job, "enqueue-and-wait", from, returned.at).some((each) => each.called !== called) ||
-    actedBetween(job, "retry", from, returned.at).length > 0;
-  if (anew || history.troubled(Math.max(known.event.at, called.at), returned.at)) return undefined;
+  const since = Math.max(known.event.at, called.at);
+  if (history.troubled(since, returned.at) || startedAfresh(history, job, known, returned.at)) return undefined;
   const message = `a wait for job ${job.name} timed out although its outcome was there`;
   return violation("wait", message, known.event, called, returned);
+}
+
+/** The wait may be for a newer run than the one whose outcome was shown: its own enqueue may have made it. */
+function startedAfresh(history: History, job: JobHistory, { event, outcome }: Shown, to: number): boolean {
+  if (actedBetween(job, "retry", event.at, to).length > 0 || mayBeForgotten(history, job, event.at, to)) return true;
+  const enqueues = [
+    ...actedBetween(job, "enqueue", event.at, to),
+    ...actedBetween(job, "enqueue-and-wait", event.at, to),
+  ];
+  return enqueues.some(({ called }) => outcome.state === "cancelled" || called.onDuplicate?.startsWith("rerun"));
 }
 
 const ends: readonly State[] = ["succeeded", "failed", "cancelled"];

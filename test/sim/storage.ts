@@ -1,0 +1,362 @@
+/**
+ * One `memory:` storage for several brokers: each gets a view with a name, hints
+ * and faults of its own. What the storage does is the real one's work; who is to
+ * be told of it, which a storage with one user never asks, is kept here by the
+ * rules of storage/redis/lua/prelude.lua.
+ */
+import { isTerminal, type JobKey, type JobStatus } from "../../server/job/job.ts";
+import type { Attached, Changed, Claimed, Hint, Listen, Storage } from "../../server/storage/storage.ts";
+import { StorageUnavailable } from "../../server/storage/storage.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Random } from "./random.ts";
+import type { Process, Time } from "./time.ts";
+
+/** What can become of a verb. */
+export type VerbFault = "not-done" | "reply-lost" | "late" | "twice";
+export type HintFault = "lost" | "doubled" | "late";
+
+/** A broker takes a verb that was not answered this long as not confirmed. */
+const COMMAND_TIMEOUT_MS = 3_000;
+/** As long as the name of a broker is: lanes carry it in front. */
+export const BROKER_ID_LENGTH = 4;
+
+interface Listeners {
+  waiters: Set<string>;
+  watchers: Set<string>;
+}
+
+export class SharedStorage {
+  readonly time: Time;
+  readonly random: Random;
+  readonly inner: Storage;
+  readonly ledger: Ledger;
+  /** Probability of each fault, now. */
+  readonly verbFaults = new Map<VerbFault, number>();
+  readonly hintFaults = new Map<HintFault, number>();
+  /** Nothing is answered before. */
+  stalledUntil = 0;
+  readonly #views = new Map<string, View>();
+  readonly #listeners = new Map<string, Listeners>();
+  readonly #hungry = new Map<string, string[]>();
+  readonly #announced = new Map<string, { attached: Attached; until: number }>();
+
+  constructor(inner: Storage, time: Time, random: Random, ledger: Ledger) {
+    this.inner = inner;
+    this.time = time;
+    this.random = random;
+    this.ledger = ledger;
+  }
+
+  /** The storage as one broker sees it. */
+  view(brokerId: string, process: Process): Storage {
+    const view = new View(this, brokerId, process);
+    this.#views.set(brokerId, view);
+    return view;
+  }
+
+  /** Brokers are told that hints may have been lost, as after a reconnect. */
+  reconnected(): void {
+    for (const view of this.#views.values()) view.reconnected();
+  }
+
+  heal(): void {
+    this.verbFaults.clear();
+    this.hintFaults.clear();
+    this.stalledUntil = 0;
+  }
+
+  verbFault(): VerbFault | undefined {
+    for (const [fault, rate] of this.verbFaults) if (this.random.chance(rate)) return fault;
+    return undefined;
+  }
+
+  post(broker: string, hint: Hint): void {
+    const fault = [...this.hintFaults].find(([, rate]) => this.random.chance(rate))?.[0];
+    if (fault === "lost") return void this.ledger.count("hint lost");
+    this.#views.get(broker)?.hinted(hint, fault === "late" ? this.random.between(50, 3_000) : 0);
+    if (fault !== "doubled") return;
+    this.ledger.count("hint doubled");
+    this.#views.get(broker)?.hinted(hint, this.random.between(0, 500));
+  }
+
+  listen(key: JobKey, list: Listen, broker: string): void {
+    const id = `${key.queue}/${key.jobId}`;
+    const known = this.#listeners.get(id) ?? { waiters: new Set(), watchers: new Set() };
+    this.#listeners.set(id, known);
+    known[list].add(broker);
+  }
+
+  /** Whom a change concerns: its end, and a new run, also those that only wait. */
+  tell(status: JobStatus, me: string, newRun = false): string[] {
+    const known = this.#listeners.get(`${status.queue}/${status.jobId}`);
+    if (!known) return [];
+    const all = newRun || isTerminal(status.state) ? [...known.waiters, ...known.watchers] : [...known.watchers];
+    return [...new Set(all)].filter((broker) => broker !== me);
+  }
+
+  /** Takes one other broker off the list of the hungry, the newest first. */
+  wake(status: JobStatus, me: string, hungryHere: boolean): string[] {
+    const hungry = this.#hungry.get(status.queue) ?? [];
+    if (status.state !== "queued" || hungryHere) return [];
+    const broker = hungry.findLast((each) => each !== me);
+    if (broker === undefined) return [];
+    hungry.splice(hungry.indexOf(broker), 1);
+    return [broker];
+  }
+
+  hungry(queue: string, broker: string): void {
+    const others = (this.#hungry.get(queue) ?? []).filter((each) => each !== broker);
+    this.#hungry.set(queue, [...others, broker]);
+  }
+
+  announce(broker: string, attached: Attached, validMs: number): void {
+    this.#announced.set(broker, { attached, until: this.time.now + validMs });
+  }
+
+  announced(): Map<string, Attached> {
+    const valid = [...this.#announced].filter(([, { until }]) => until > this.time.now);
+    return new Map(valid.map(([broker, { attached }]) => [broker, attached]));
+  }
+
+  sated(queue: string): string[] {
+    const all = this.#hungry.get(queue) ?? [];
+    this.#hungry.delete(queue);
+    return all;
+  }
+}
+
+/** What one broker sees of it. */
+class View implements Storage {
+  readonly #shared: SharedStorage;
+  readonly #me: string;
+  readonly #process: Process;
+  readonly #onHint = new Set<(hint: Hint) => void>();
+  readonly #onReady = new Set<(ready: boolean) => void>();
+  /** Verbs of one broker run in the order of their sending. */
+  #lastAt = 0;
+
+  constructor(shared: SharedStorage, me: string, process: Process) {
+    this.#shared = shared;
+    this.#me = me;
+    this.#process = process;
+  }
+
+  get info(): Storage["info"] {
+    return this.#shared.inner.info;
+  }
+  get ready(): boolean {
+    return true;
+  }
+
+  onReady(listener: (ready: boolean) => void): () => void {
+    this.#onReady.add(listener);
+    return () => void this.#onReady.delete(listener);
+  }
+
+  reconnected(): void {
+    this.#process.run(() => {
+      for (const listener of this.#onReady) listener(true);
+    });
+  }
+
+  enqueue(request: Parameters<Storage["enqueue"]>[0]): ReturnType<Storage["enqueue"]> {
+    return this.#ask(async ({ inner, ledger }) => {
+      const { spec, listen, hungryHere } = request;
+      if (listen) this.#shared.listen(spec, listen, this.#me);
+      const answer = await inner.enqueue(request);
+      ledger.enqueued(request);
+      if (answer.kind !== "accepted" || answer.disposition !== "created") return answer;
+      const { status } = answer;
+      ledger.count("created");
+      const tell = this.#shared.tell(status, this.#me, true);
+      return { ...answer, tell, wake: this.#shared.wake(status, this.#me, hungryHere) };
+    });
+  }
+
+  claim(request: Parameters<Storage["claim"]>[0]): ReturnType<Storage["claim"]> {
+    return this.#ask(async ({ inner, ledger }) => {
+      const answer = await inner.claim({ ...request, lane: this.#lane(request.lane) });
+      ledger.claimed(request, answer);
+      if (answer.jobs.length < request.max) this.#shared.hungry(request.queue, this.#me);
+      const jobs = answer.jobs.map((job): Claimed => ({ ...job, tell: this.#shared.tell(job.status, this.#me) }));
+      return { ...answer, jobs, changed: answer.changed.map((changed) => this.#changed(changed, false)) };
+    });
+  }
+
+  extend(request: Parameters<Storage["extend"]>[0]): ReturnType<Storage["extend"]> {
+    return this.#ask(async ({ inner, ledger }) => {
+      const answers = await inner.extend({ ...request, lane: this.#lane(request.lane) });
+      ledger.extended(request, answers);
+      return answers.map((each) =>
+        each.kind === "ok" ? { ...each, previousOwner: ownerOf(each.previousOwner) } : each,
+      );
+    });
+  }
+
+  settle(request: Parameters<Storage["settle"]>[0]): ReturnType<Storage["settle"]> {
+    return this.#ask(async ({ inner, ledger }) => {
+      const answer = await inner.settle(request);
+      ledger.settled(request, answer);
+      return answer.kind === "lost" ? answer : { ...answer, ...this.#changed(answer, request.hungryHere) };
+    });
+  }
+
+  progress(request: Parameters<Storage["progress"]>[0]): ReturnType<Storage["progress"]> {
+    return this.#ask(async ({ inner }) => {
+      const answer = await inner.progress(request);
+      return answer.kind === "ok" ? { ...answer, tell: this.#shared.tell(answer.status, this.#me) } : answer;
+    });
+  }
+
+  cancel(...request: Parameters<Storage["cancel"]>): ReturnType<Storage["cancel"]> {
+    return this.#ask(async ({ inner }) => {
+      const answer = await inner.cancel(...request);
+      if (answer.kind !== "ok") return answer;
+      return { ...this.#changed(answer, true), owner: ownerOf(answer.owner) };
+    });
+  }
+
+  retry(...request: Parameters<Storage["retry"]>): ReturnType<Storage["retry"]> {
+    return this.#ask(async ({ inner, ledger }) => {
+      const answer = await inner.retry(...request);
+      if (answer.kind !== "ok") return answer;
+      ledger.count("retry");
+      const { status } = answer;
+      const tell = this.#shared.tell(status, this.#me, true);
+      return { ...answer, tell, wake: this.#shared.wake(status, this.#me, request[1].hungryHere) };
+    });
+  }
+
+  setResultTtl(...request: Parameters<Storage["setResultTtl"]>): ReturnType<Storage["setResultTtl"]> {
+    return this.#ask(async ({ inner }) => {
+      const answer = await inner.setResultTtl(...request);
+      return answer && this.#changed(answer, true);
+    });
+  }
+
+  read(key: JobKey, listen?: Listen): ReturnType<Storage["read"]> {
+    return this.#ask(({ inner }) => {
+      if (listen) this.#shared.listen(key, listen, this.#me);
+      return inner.read(key);
+    });
+  }
+
+  readMany(keys: readonly JobKey[]): ReturnType<Storage["readMany"]> {
+    return this.#ask(({ inner }) => inner.readMany(keys));
+  }
+
+  tick(request: Parameters<Storage["tick"]>[0]): ReturnType<Storage["tick"]> {
+    return this.#ask(async ({ inner, ledger }) => {
+      const answer = await inner.tick(request);
+      ledger.ticked(request, answer);
+      return { ...answer, changed: answer.changed.map((changed) => this.#changed(changed, request.hungryHere)) };
+    });
+  }
+
+  queues(cursor?: string): ReturnType<Storage["queues"]> {
+    return this.#ask(({ inner }) => inner.queues(cursor));
+  }
+  count(queue: string): ReturnType<Storage["count"]> {
+    return this.#ask(({ inner }) => inner.count(queue));
+  }
+  list(request: Parameters<Storage["list"]>[0]): ReturnType<Storage["list"]> {
+    return this.#ask(({ inner }) => inner.list(request));
+  }
+
+  pause(queue: string, paused: boolean): ReturnType<Storage["pause"]> {
+    return this.#ask(async ({ inner }) => {
+      await inner.pause(queue, paused);
+      return { wake: paused ? [] : this.#shared.sated(queue).filter((broker) => broker !== this.#me) };
+    });
+  }
+
+  announce(attached: Attached, validMs: number): Promise<void> {
+    return this.#ask(async () => this.#shared.announce(this.#me, attached, validMs));
+  }
+  announced(): Promise<Map<string, Attached>> {
+    return this.#ask(async () => this.#shared.announced());
+  }
+
+  hint(broker: string, hint: Hint): void {
+    this.#shared.post(broker, hint);
+  }
+
+  onHint(listener: (hint: Hint) => void): () => void {
+    this.#onHint.add(listener);
+    return () => void this.#onHint.delete(listener);
+  }
+
+  hinted(hint: Hint, lateMs: number): void {
+    this.#shared.time.after(this.#shared.random.between(0.1, 2) + lateMs, () =>
+      this.#process.run(() => {
+        for (const listener of this.#onHint) listener(hint);
+      }),
+    );
+  }
+
+  inspect(queue: string): ReturnType<Storage["inspect"]> {
+    return this.#ask(({ inner }) => inner.inspect(queue));
+  }
+
+  async close(): Promise<void> {}
+
+  #changed<T extends Changed>(changed: T, hungryHere: boolean): T {
+    const tell = this.#shared.tell(changed.status, this.#me);
+    return { ...changed, tell, wake: this.#shared.wake(changed.status, this.#me, hungryHere) };
+  }
+
+  #lane(lane: string): string {
+    return `${this.#me}${lane}`;
+  }
+
+  /** Sends a verb and waits for its answer, with what can go wrong on either way. */
+  #ask<T>(verb: (shared: SharedStorage) => Promise<T>): Promise<T> {
+    const { time, random, ledger } = this.#shared;
+    const fault = this.#shared.verbFault();
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const fail = (accepted: "no" | "unknown") => reject(new StorageUnavailable("the simulated storage", accepted));
+    const timer = this.#process.after(COMMAND_TIMEOUT_MS, () => fail("unknown"));
+    const run = (delayMs: number, answer?: (value: T) => void) =>
+      time.after(delayMs, () => void verb(this.#shared).then(answer, () => fail("no")));
+    const answer = (value: T) =>
+      time.after(random.between(0.05, 1), () =>
+        this.#process.run(() => {
+          timer.cancel();
+          resolve(value);
+        }),
+      );
+    if (fault) ledger.count(`verb ${fault}`);
+    switch (fault) {
+      case "not-done":
+        this.#process.after(random.between(0, 100), () => fail(random.chance(0.5) ? "no" : "unknown"));
+        break;
+      case "reply-lost":
+        run(this.#delayMs());
+        this.#process.after(random.between(2, 100), () => fail("unknown"));
+        break;
+      case "late":
+        this.#process.after(random.between(0, 100), () => fail("unknown"));
+        run(random.between(100, 4_000));
+        break;
+      case "twice":
+        run(this.#delayMs());
+        run(this.#delayMs() + random.between(0, 50), answer);
+        break;
+      default:
+        run(this.#delayMs(), answer);
+    }
+    return promise;
+  }
+
+  #delayMs(): number {
+    const { time, random, stalledUntil } = this.#shared;
+    this.#lastAt = Math.max(time.now + random.between(0.05, 1), stalledUntil, this.#lastAt);
+    return this.#lastAt - time.now;
+  }
+}
+
+/** "memory.<broker><lane>" → "<broker>.<lane>" */
+function ownerOf(owner: string): string {
+  const name = owner.slice(owner.indexOf(".") + 1);
+  return owner === "" ? "" : `${name.slice(0, BROKER_ID_LENGTH)}.${name.slice(BROKER_ID_LENGTH)}`;
+}
