@@ -5,12 +5,12 @@
  */
 import { describe, type Event } from "./events.ts";
 import { History, type Limits } from "./history.ts";
-import { duplicateReason, duplicates, fences, staleLeases } from "./rules/attempts.ts";
+import { duplicateReason, duplicates, expiries, fences, staleLeases } from "./rules/attempts.ts";
 import { dispositions } from "./rules/dispositions.ts";
 import { hangs, lost, phantom } from "./rules/loss.ts";
 import { twoOutcomes } from "./rules/outcomes.ts";
 import type { Rule, Violation } from "./rules/violation.ts";
-import { waits, watches } from "./rules/waits.ts";
+import { errors, waits, watches } from "./rules/waits.ts";
 
 export type { Limits } from "./history.ts";
 export type { RuleName, Violation } from "./rules/violation.ts";
@@ -22,8 +22,10 @@ const rules: readonly Rule[] = [
   fences,
   staleLeases,
   duplicates,
+  expiries,
   twoOutcomes,
   waits,
+  errors,
   watches,
   dispositions,
 ];

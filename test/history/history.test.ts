@@ -36,6 +36,7 @@ const kill = (at: number, who?: string): Event => ({
   ...{ at, by: "driver", kind: "fault", fault: "kill", on: "worker" },
   ...(who && { who }),
 });
+const stall = (at: number): Event => ({ at, by: "driver", kind: "fault", fault: "stall", on: "storage" });
 
 const enqueued = [called(0, "c1"), returned(5, "c1", created)];
 const end = (fence: number, at = 50_000) => [final(at, succeeded(fence, 9)), final(at)];
@@ -166,6 +167,12 @@ describe("duplicate", () => {
   });
 });
 
+test("expiry: a lease that ran out without a fault", () => {
+  const over: Event = { at: 2_010, by: "b", kind: "over", ...q, fence: 1, why: "expired" };
+  expect(broken([...enqueued, started(10, 1), over])).toEqual(["expiry"]);
+  expect(broken([...enqueued, started(10, 1), kill(20, "w1"), over])).toEqual([]);
+});
+
 describe("two outcomes", () => {
   const twoRuns = [...enqueued, started(10, 1), kill(20), started(3_000, 2, 2), finished(3_010, 1), finished(3_020, 2)];
 
@@ -196,9 +203,8 @@ describe("wait", () => {
   });
 
   test("late for a broker whose storage was away is no library's excuse", () => {
-    const away: Event = { at: 200, by: "driver", kind: "fault", fault: "stall", on: "storage" };
-    expect(broken([...enqueued, away, ...wait(1_000, 2_000, { end: "timeout" }, true)])).toEqual([]);
-    expect(broken([...enqueued, away, ...wait(1_000, 2_000, { end: "timeout" })])).toEqual(["wait"]);
+    expect(broken([...enqueued, stall(200), ...wait(1_000, 2_000, { end: "timeout" }, true)])).toEqual([]);
+    expect(broken([...enqueued, stall(200), ...wait(1_000, 2_000, { end: "timeout" })])).toEqual(["wait"]);
   });
 
   test("timed out before its time", () => {
@@ -210,11 +216,31 @@ describe("wait", () => {
     const events = [...enqueued, started(10, 1), finished(20, 1), ...get];
     expect(broken([...events, ...wait(10_000, 10_100, { end: "timeout" })])).toEqual(["wait"]);
     expect(broken([...events, ...wait(4_000, 4_100, { end: "timeout" })])).toEqual([]);
-    expect(broken([...events, kill(5_000), ...wait(10_000, 10_100, { end: "timeout" })])).toEqual([]);
+    expect(broken([...events, kill(5_000), ...wait(10_000, 10_100, { end: "timeout" })])).toEqual(["wait"]);
+    expect(broken([...events, stall(5_000), ...wait(10_000, 10_100, { end: "timeout" })])).toEqual([]);
   });
 
   test("did not find what was accepted", () => {
     expect(broken([...enqueued, ...wait(1_000, 200, { end: "not-found" })])).toEqual(["wait"]);
+  });
+});
+
+describe("error", () => {
+  const failed = [called(100, "c2", { operation: "get", waitMs: 5_000 }), returned(5_100, "c2", { end: "unknown" })];
+  const drain = (who: string): Event => ({
+    ...{ at: 90, by: "x", kind: "fault", fault: "drain", on: "broker", harmless: true, who, phase: "begin" },
+  });
+
+  test("without a fault, or while one of two brokers drains", () => {
+    expect(broken([...enqueued, ...failed])).toEqual(["error"]);
+    const two = { ...limits, brokers: 2 };
+    expect(check([...enqueued, drain("b1"), ...failed], two)).toHaveLength(1);
+    expect(check([...enqueued, drain("b1"), drain("b2"), ...failed], two)).toEqual([]);
+  });
+
+  test("not where something was broken that callers need", () => {
+    expect(broken([...enqueued, stall(200), ...failed])).toEqual([]);
+    expect(broken([...enqueued, kill(200), ...failed])).toEqual(["error"]);
   });
 });
 

@@ -25,9 +25,14 @@ export interface Limits {
   lateMs: number;
   /** How long after an outcome every wait must have learned of it, even if every hint was lost. */
   sweepMs: number;
+  /** How many brokers there are. Unless set, a drain excuses errors. */
+  brokers?: number;
   /** How long a fault can still be the reason of what happens after it has ended. Two leases unless set. */
   aftermathMs?: number;
 }
+
+/** Whom a fault may concern. */
+type Party = { worker: string } | { caller: string };
 
 /** One call from its beginning to its end. */
 export interface Call {
@@ -74,7 +79,7 @@ export class History {
   readonly leasesTold: boolean;
 
   constructor(events: readonly Event[], limits: Limits) {
-    this.limits = { aftermathMs: 2 * limits.leaseMs, ...limits };
+    this.limits = { aftermathMs: 2 * limits.leaseMs, brokers: 1, ...limits };
     // Stable: what one process saw at one moment stays in its order.
     this.events = [...events].sort((a, b) => a.at - b.at);
     for (const event of this.events) this.#add(event);
@@ -87,13 +92,21 @@ export class History {
     return this.events[0]?.at ?? 0;
   }
 
-  /** Whether a fault that may concern this worker's leases was at work between two moments, its aftermath included. */
-  troubled(from: number, to: number, worker?: string): Fault | undefined {
+  /** A fault that may concern this worker or caller, or anybody, and was at work between two moments, its aftermath included. */
+  troubled(from: number, to: number, party?: Party): Fault | undefined {
     const { toleranceMs, aftermathMs } = this.limits;
     return this.faults.find(({ begin, end, fault }) => {
-      const concerns = !fault.harmless && (worker === undefined || concernsWorker(fault, worker));
+      const concerns = !fault.harmless && (!party || concernsParty(fault, party));
       return concerns && begin <= to + toleranceMs && end + aftermathMs >= from - toleranceMs;
     })?.fault;
+  }
+
+  /** Brokers that were gone by a drain at some time between two moments. */
+  drained(from: number, to: number): number {
+    const drains = this.faults.filter(({ begin, end, fault }) => {
+      return fault.harmless && fault.fault === "drain" && fault.on === "broker" && begin <= to && end >= from;
+    });
+    return new Set(drains.map(({ fault }) => fault.who)).size;
   }
 
   /** The storage lost what it had confirmed. */
@@ -169,9 +182,10 @@ export class History {
   }
 }
 
-function concernsWorker({ on, who }: Fault, worker: string): boolean {
+function concernsParty({ on, who }: Fault, party: Party): boolean {
   if (on === "storage" || on === "broker") return true;
-  return (on === "worker" || on === "network") && (who === undefined || who === worker);
+  const [role, name] = "worker" in party ? ["worker", party.worker] : ["caller", party.caller];
+  return (on === role || on === "network") && (who === undefined || who === name);
 }
 
 function sort(job: JobHistory): void {

@@ -26,7 +26,7 @@ export type Direction = "up" | "down" | "both";
 /** Messages that one direction takes before it asks the sender to wait. */
 const IN_FLIGHT = 64;
 /** A connection that is cut without a word is found out by the keepalive of the transport. */
-const KEEPALIVE_MS = 25_000;
+export const KEEPALIVE_MS = 25_000;
 
 export class Network<M> {
   readonly #time: Time;

@@ -24,8 +24,9 @@ export interface Result {
   hash: string;
 }
 
-export function limitsOf({ settings }: Plan): Limits {
-  return { leaseMs: settings.leaseMs ?? 30_000, toleranceMs: 0, lateMs: 250, sweepMs: 6_000 };
+export function limitsOf({ settings, brokers }: Plan): Limits {
+  const leaseMs = settings.leaseMs ?? 30_000;
+  return { leaseMs, toleranceMs: 0, lateMs: 250, sweepMs: 6_000, brokers: brokers.length };
 }
 
 export async function run(plan: Plan): Promise<Result> {

@@ -294,6 +294,9 @@ class View implements Storage {
     );
   }
 
+  survey(): ReturnType<Storage["survey"]> {
+    return this.#ask(({ inner }) => inner.survey());
+  }
   inspect(queue: string): ReturnType<Storage["inspect"]> {
     return this.#ask(({ inner }) => inner.inspect(queue));
   }

@@ -9,7 +9,7 @@ import type { Event, Fault } from "../history/events.ts";
 import { SimBroker } from "./broker.ts";
 import { SimCaller } from "./caller.ts";
 import { Ledger } from "./ledger.ts";
-import { Network } from "./network.ts";
+import { KEEPALIVE_MS, Network } from "./network.ts";
 import type { CallerPlan, FaultStep, Plan, Step, WorkerPlan } from "./plan.ts";
 import { Random } from "./random.ts";
 import { SharedStorage } from "./storage.ts";
@@ -206,6 +206,7 @@ export class World {
         return this.#killCaller(step.who);
       case "cut":
         this.#note({ fault: "cut", on: "network", who: step.who });
+        this.#deadConnections();
         return this.#network.cut(step.who);
       case "stall":
         this.#network.stall(step.who, step.direction, step.forMs);
@@ -235,6 +236,7 @@ export class World {
     this.#network.unlisten(addressOf(who), host.process);
     host.process.kill();
     this.#network.died(host.process, silent);
+    if (silent) this.#deadConnections();
     this.#during({ fault: "kill", on: "broker", who }, forMs, () => this.#startBroker(who));
   }
 
@@ -254,6 +256,11 @@ export class World {
       this.#settings.drainTimeoutMs + 10 + forMs,
       again,
     );
+  }
+
+  /** Callers may still use connections that are dead, until a keepalive tells. */
+  #deadConnections(): void {
+    this.#during({ fault: "dead connections", on: "caller" }, KEEPALIVE_MS, () => {});
   }
 
   #killWorker({ who, forMs, silent }: FaultOf<"kill-worker">): void {

@@ -91,6 +91,16 @@ export function duplicateReason(history: History, job: JobHistory, [before, afte
     ({ by, at }) => by === before.by && at >= from - toleranceMs && at <= to + toleranceMs,
   );
   if (gone) return "stream end";
-  const fault = history.troubled(from, to, before.by);
+  const fault = history.troubled(from, to, { worker: before.by });
   return fault ? `fault: ${fault.fault}` : newRunReason(history, job, from, to);
+}
+
+/** Where brokers tell how leases end: none runs out while nothing is broken, whether or not its job ran. */
+export function expiries(history: History, job: JobHistory): Violation[] {
+  const timed = job.enqueues.some(({ called }) => called.runTimeoutMs !== undefined);
+  return job.over.flatMap((over) => {
+    if (over.why !== "expired" || timed || history.troubled(over.at, over.at)) return [];
+    const started = job.started.find(({ fence }) => fence === over.fence);
+    return [violation("expiry", `a lease of job ${job.name} ran out without a fault`, started, over)];
+  });
 }

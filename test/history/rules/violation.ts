@@ -8,8 +8,10 @@ export type RuleName =
   | "fence"
   | "stale lease"
   | "unexplained duplicate"
+  | "expiry"
   | "two outcomes"
   | "wait"
+  | "error"
   | "watch"
   | "disposition";
 

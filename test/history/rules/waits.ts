@@ -4,6 +4,9 @@ import { actedBetween, type Call, type History, type JobHistory, type Shown } fr
 import { mayBeForgotten } from "./runs.ts";
 import { type Violation, violation } from "./violation.ts";
 
+/** A call that takes no longer may end before another broker was found. */
+const PATIENT_MS = 2_000;
+
 export function waits(history: History, job: JobHistory): Violation[] {
   return job.calls.flatMap((call) => {
     const { returned } = call;
@@ -30,9 +33,10 @@ function late(history: History, job: JobHistory, { called }: Call, returned: Ret
 /** Only a library's own timer is in time whatever breaks, and no timer of a process that stands still. */
 function excused(history: History, { by, at, raw }: Call["called"], to: number): boolean {
   const stood = history.faults.some(
-    ({ begin, end, fault }) => fault.on === "caller" && (fault.who ?? by) === by && begin <= to && end >= at,
+    ({ begin, end, fault: { fault, on, who = by } }) =>
+      on === "caller" && fault === "stop" && who === by && begin <= to && end >= at,
   );
-  return stood || (raw === true && history.troubled(at, to) !== undefined);
+  return stood || (raw === true && history.troubled(at, to, { caller: by }) !== undefined);
 }
 
 function untruthful(history: History, job: JobHistory, call: Call, returned: Returned): Violation | undefined {
@@ -51,7 +55,8 @@ function deaf(history: History, job: JobHistory, { called }: Call, returned: Ret
   const known = job.shown.findLast(({ event }) => Math.max(event.at, called.at) + sweepMs + toleranceMs < returned.at);
   if (!known) return undefined;
   const since = Math.max(known.event.at, called.at);
-  if (history.troubled(since, returned.at) || startedAfresh(history, job, known, returned.at)) return undefined;
+  if (history.troubled(since, returned.at, { caller: called.by }) || startedAfresh(history, job, known, returned.at))
+    return undefined;
   const message = `a wait for job ${job.name} timed out although its outcome was there`;
   return violation("wait", message, known.event, called, returned);
 }
@@ -64,6 +69,18 @@ function startedAfresh(history: History, job: JobHistory, { event, outcome }: Sh
     ...actedBetween(job, "enqueue-and-wait", event.at, to),
   ];
   return enqueues.some(({ called }) => outcome.state === "cancelled" || called.onDuplicate?.startsWith("rerun"));
+}
+
+/** A call of the library finds another broker: without a fault there is no error, also not while one drains. */
+export function errors(history: History, job: JobHistory): Violation[] {
+  return job.calls.flatMap(({ called, returned }) => {
+    if (returned?.end !== "unknown" || called.raw || (called.waitMs ?? 0) < PATIENT_MS) return [];
+    const excused =
+      history.troubled(called.at, returned.at, { caller: called.by }) ??
+      history.drained(called.at, returned.at) >= history.limits.brokers;
+    if (excused) return [];
+    return [violation("error", `a call on job ${job.name} ended in an error without a fault`, called, returned)];
+  });
 }
 
 const ends: readonly State[] = ["succeeded", "failed", "cancelled"];
