@@ -147,7 +147,8 @@ class Call<T> {
     const { clock } = this.#context;
     const rpc = new AbortController();
     this.#attempt = { link, rpc, begun: clock.monotonic() };
-    const deadlineMs = leftMs + DEADLINE_SLACK_MS;
+    const patienceMs = this.#spec.timeoutMs === 0 ? POLL_MS : leftMs;
+    const deadlineMs = patienceMs + DEADLINE_SLACK_MS;
     // After a timeout the RPC is left to end by the broker's answer; this ends it where none comes.
     const deadline = clock.setTimer(() => rpc.abort(cancelled()), deadlineMs, { unref: true });
     try {

@@ -199,6 +199,11 @@ describe.each(["multiplex", "unary"] as const)("%s", (mode) => {
       expect(durationMs(broker.requests("waitJob")[0]!.message.waitTimeout!)).toBe(0);
     });
 
+    it("asks for what is there, of a broker that is there and says nothing: a TimeoutError, too", async () => {
+      broker.on("waitJob", hang);
+      expect(await rejection(connect().wait("j", { timeout: 0 }))).toMatchObject({ code: "TIMEOUT", timeoutMs: 0 });
+    });
+
     it.each([2 ** 31, 400 * 24 * 3_600_000, Number.MAX_VALUE])("holds for timeouts of %d ms", async (timeout) => {
       const answer = Promise.withResolvers<string>();
       broker.on("enqueueAndWait", async (call) => ({ ...created, job: succeeded(call, await answer.promise) }));

@@ -3,7 +3,7 @@ import type { CallError } from "../../protocol/errors.ts";
 import { maxMessageBytes } from "../../protocol/limits.ts";
 import { Broker, type Call } from "../../server/broker/broker.ts";
 import type { Observer } from "../../server/broker/observer.ts";
-import type { StreamMethod, UnaryMethod } from "../../server/rpc/broker-service.ts";
+import type { StreamMethod, UnaryMethod } from "../../server/rpc/bytes.ts";
 import { Exchanges, exchangePath, type PacedLink } from "../../server/rpc/exchange.ts";
 import { services } from "../../server/rpc/services.ts";
 import { toWireStatus } from "../../server/rpc/status.ts";

@@ -1,10 +1,10 @@
 /** What the storage did, as it did it: how leases ended, for the checker; and how often what is worth a simulation happened. */
 import type { JobStatus } from "../../server/job/job.ts";
-import type { Changed, Storage } from "../../server/storage/storage.ts";
+import type { Changed, Claimed, Storage } from "../../server/storage/storage.ts";
 import type { Event, Over } from "../history/events.ts";
 
 type Request<Verb extends "enqueue" | "claim" | "extend" | "settle" | "tick"> = Parameters<Storage[Verb]>[0];
-type Answer<Verb extends "claim" | "extend" | "settle" | "tick"> = Awaited<ReturnType<Storage[Verb]>>;
+type Answer<Verb extends "enqueue" | "claim" | "extend" | "settle" | "tick"> = Awaited<ReturnType<Storage[Verb]>>;
 
 export class Ledger {
   readonly counts = new Map<string, number>();
@@ -26,17 +26,20 @@ export class Ledger {
   }
 
   /** A request that came before comes again because its answer was lost, or its wait was ended by the broker. */
-  enqueued({ requestId, listen }: Request<"enqueue">): void {
+  enqueued({ requestId, listen }: Request<"enqueue">, answer: Answer<"enqueue">): void {
     const id = Buffer.from(requestId).toString("hex");
-    if (this.#requests.has(id)) this.count(listen ? "re-attached wait" : "repeated enqueue");
+    const again = this.#requests.has(id);
     this.#requests.add(id);
+    if (again) this.count(listen ? "re-attached wait" : "repeated enqueue");
+    if (answer.kind !== "accepted") return this.count(`enqueue: ${answer.kind}`);
+    if (!again) this.count(`enqueue: ${answer.disposition}`);
+    if (answer.claimed) this.#leased([answer.claimed], again ? "leased at once, found again" : "leased at once");
   }
 
-  claimed({ queue: looked, graceMs }: Request<"claim">, { jobs, changed }: Answer<"claim">): void {
+  claimed({ queue, graceMs }: Request<"claim">, { jobs, changed }: Answer<"claim">): void {
     for (const each of changed) this.#timeChanged(each);
-    this.#look(looked, graceMs);
-    for (const { queue, jobId, fence } of jobs) this.#fences.set(`${queue}/${jobId}`, fence);
-    this.count("claimed", jobs.length);
+    this.#look(queue, graceMs);
+    this.#leased(jobs, "claimed");
   }
 
   ticked({ queue, graceMs }: Request<"tick">, { changed }: Answer<"tick">): void {
@@ -51,11 +54,21 @@ export class Ledger {
   }
 
   settled({ queue, jobId, outcome }: Request<"settle">, answer: Answer<"settle">): void {
+    this.#settled(queue, jobId, outcome, answer);
+    this.#leased(answer.claimed?.jobs ?? [], "claimed by a settlement");
+  }
+
+  #settled(queue: string, jobId: string, outcome: Request<"settle">["outcome"], answer: Answer<"settle">): void {
     if (answer.kind === "lost") return this.count("stale settle refused");
     if (answer.kind === "duplicate") return this.count("duplicate settle");
     this.count(`settled: ${outcome.kind}`);
     this.#over(queue, jobId, outcome.kind);
     this.#ended(answer.status);
+  }
+
+  #leased(jobs: readonly Claimed[], how: string): void {
+    for (const { queue, jobId, fence } of jobs) this.#fences.set(`${queue}/${jobId}`, fence);
+    this.count(how, jobs.length);
   }
 
   /** A queue with leases at which nobody has looked for long: workers get time to renew. */

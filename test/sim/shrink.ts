@@ -3,7 +3,7 @@ import type { Plan, Step } from "./plan.ts";
 import { type Result, run } from "./run.ts";
 
 /** Histories that are tried at most. */
-const TRIES = 400;
+const TRIES = 200;
 
 /** The shortest history found that fails as this one does. */
 export async function shrink(failed: Result): Promise<Result> {

@@ -34,6 +34,9 @@ const worthIt = [
   "refused: STORE_UNAVAILABLE",
   "refused: QUEUE_FULL",
   "re-attached wait",
+  "leased at once",
+  "leased at once, found again",
+  "claimed by a settlement",
   "drain done",
   "retry",
 ];

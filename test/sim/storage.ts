@@ -5,7 +5,16 @@
  * rules of storage/redis/lua/prelude.lua.
  */
 import { isTerminal, type JobKey, type JobStatus } from "../../server/job/job.ts";
-import type { Attached, Changed, Claimed, Hint, Listen, Storage } from "../../server/storage/storage.ts";
+import type {
+  Attached,
+  Changed,
+  Claim,
+  ClaimAnswer,
+  Claimed,
+  Hint,
+  Listen,
+  Storage,
+} from "../../server/storage/storage.ts";
 import { StorageUnavailable } from "../../server/storage/storage.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Random } from "./random.ts";
@@ -161,31 +170,29 @@ class View implements Storage {
 
   enqueue(request: Parameters<Storage["enqueue"]>[0]): ReturnType<Storage["enqueue"]> {
     return this.#ask(async ({ inner, ledger }) => {
-      const { spec, listen, hungryHere } = request;
+      const { spec, listen, hungryHere, claim } = request;
       if (listen) this.#shared.listen(spec, listen, this.#me);
-      const answer = await inner.enqueue(request);
-      ledger.enqueued(request);
+      const answer = await inner.enqueue({ ...request, ...(claim && { claim: this.#ours(claim) }) });
+      ledger.enqueued(request, answer);
       if (answer.kind !== "accepted" || answer.disposition !== "created") return answer;
       const { status } = answer;
-      ledger.count("created");
       const tell = this.#shared.tell(status, this.#me, true);
-      return { ...answer, tell, wake: this.#shared.wake(status, this.#me, hungryHere) };
+      const wake = this.#shared.wake(status, this.#me, hungryHere || answer.claimed !== undefined);
+      return { ...answer, tell, wake, ...(answer.claimed && { claimed: this.#claimed(answer.claimed) }) };
     });
   }
 
   claim(request: Parameters<Storage["claim"]>[0]): ReturnType<Storage["claim"]> {
     return this.#ask(async ({ inner, ledger }) => {
-      const answer = await inner.claim({ ...request, lane: this.#lane(request.lane) });
+      const answer = await inner.claim(this.#ours(request));
       ledger.claimed(request, answer);
-      if (answer.jobs.length < request.max) this.#shared.hungry(request.queue, this.#me);
-      const jobs = answer.jobs.map((job): Claimed => ({ ...job, tell: this.#shared.tell(job.status, this.#me) }));
-      return { ...answer, jobs, changed: answer.changed.map((changed) => this.#changed(changed, false)) };
+      return this.#handedOut(request, answer);
     });
   }
 
   extend(request: Parameters<Storage["extend"]>[0]): ReturnType<Storage["extend"]> {
     return this.#ask(async ({ inner, ledger }) => {
-      const answers = await inner.extend({ ...request, lane: this.#lane(request.lane) });
+      const answers = await inner.extend(this.#ours(request));
       ledger.extended(request, answers);
       return answers.map((each) =>
         each.kind === "ok" ? { ...each, previousOwner: ownerOf(each.previousOwner) } : each,
@@ -195,9 +202,12 @@ class View implements Storage {
 
   settle(request: Parameters<Storage["settle"]>[0]): ReturnType<Storage["settle"]> {
     return this.#ask(async ({ inner, ledger }) => {
-      const answer = await inner.settle(request);
+      const { claim, hungryHere } = request;
+      const answer = await inner.settle({ ...request, ...(claim && { claim: this.#ours(claim) }) });
       ledger.settled(request, answer);
-      return answer.kind === "lost" ? answer : { ...answer, ...this.#changed(answer, request.hungryHere) };
+      const { claimed } = answer;
+      const next = claim && claimed && { claimed: this.#handedOut(claim, claimed) };
+      return answer.kind === "lost" ? { ...answer, ...next } : { ...this.#changed(answer, hungryHere), ...next };
     });
   }
 
@@ -308,8 +318,20 @@ class View implements Storage {
     return { ...changed, tell, wake: this.#shared.wake(changed.status, this.#me, hungryHere) };
   }
 
-  #lane(lane: string): string {
-    return `${this.#me}${lane}`;
+  /** Jobs for a stream of this broker; with less than it asked for, the broker is hungry. */
+  #handedOut({ queue, max }: Claim, answer: ClaimAnswer): ClaimAnswer {
+    if (answer.jobs.length < max) this.#shared.hungry(queue, this.#me);
+    const jobs = answer.jobs.map((job) => this.#claimed(job));
+    return { ...answer, jobs, changed: answer.changed.map((changed) => this.#changed(changed, false)) };
+  }
+
+  #claimed(job: Claimed): Claimed {
+    return { ...job, tell: this.#shared.tell(job.status, this.#me) };
+  }
+
+  /** Streams of all brokers are the storage's as if there were one broker. */
+  #ours<T extends { lane: string }>(request: T): T {
+    return { ...request, lane: `${this.#me}${request.lane}` };
   }
 
   /** Sends a verb and waits for its answer, with what can go wrong on either way. */
