@@ -42,11 +42,17 @@ const tasks = {
       installIfPossible({ "apt-get": "nats-server rabbitmq-server strace", brew: "nats-server" });
     return await run("node", ["bench/run.ts", ...args]);
   },
-  /** Power losses and random bytes, many more of both than `npm test` has, from another seed each time. */
+  /** Power losses, random bytes and floods, many more of them than `npm test` has, from another seed each time. */
   torture(args) {
-    const more = { CRASH_RUNS: "20", CRASH_IMAGES: "100", FUZZ_RUNS: "2000", FUZZ_SEED: `${Date.now() % 1e9}` };
+    const more = {
+      CRASH_RUNS: "20",
+      CRASH_IMAGES: "100",
+      FUZZ_RUNS: "2000",
+      FUZZ_SEED: `${Date.now() % 1e9}`,
+      FLOOD_STREAMS: "40000",
+    };
     Object.assign(process.env, { ...more, ...process.env });
-    return run("vitest", ["run", "test/storage/sqlite/crash-points", "test/transport/fuzz", ...args]);
+    return run("vitest", ["run", "test/storage/sqlite/crash-points", "test/transport", ...args]);
   },
   interop,
   package: (args) => run("vitest", ["run", "--config", "test/package/vitest.config.ts", ...args]),

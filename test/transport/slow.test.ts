@@ -1,12 +1,16 @@
 /** Who takes his time, or comes in great number: nothing of it is held for ever. In times that are short here. */
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
 import { connect as connectTcp } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { EnqueueAndWaitRequestSchema } from "../../gen/queuecall/v1/broker_pb.js";
 import { type BrokerServer, createBroker } from "../../server/index.ts";
 import { exchangePath } from "../../server/rpc/exchange.ts";
 import { workPath } from "../../server/rpc/worker-service.ts";
+import { Authority, hasOpenssl } from "../access/certificates.ts";
 import { methods, pathOf } from "../support/grpc.ts";
 import { Child } from "../support/processes.ts";
 import { Bystander } from "./bystander.ts";
@@ -25,7 +29,7 @@ beforeAll(async () => {
 });
 afterAll(() => broker.close());
 
-const WITHIN = { timeout: 30_000 };
+const WITHIN = { timeout: 60_000 };
 
 function served(bystander: Bystander): Promise<boolean> {
   return bystander.isServed().then(
@@ -64,6 +68,29 @@ describe("a connection ends", () => {
 
   test("that does not confirm the settings", async () => {
     await using raw = await RawHttp2.begin(address, { confirms: false });
+    await raw.closed;
+  });
+});
+
+describe.skipIf(!hasOpenssl)("a handshake of TLS ends", () => {
+  let folder: string;
+  let secure: BrokerServer;
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "queuecall-"));
+    const tls = new Authority(folder, "authority").sign("broker", "IP:127.0.0.1");
+    secure = await createBroker({ storage: "memory:", grpc: "127.0.0.1:0", tls, settings });
+  });
+  afterAll(async () => {
+    await secure.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  test.each([
+    ["that does not begin", ""],
+    ["of which half comes", "16030100f8010000f40303"],
+  ])("%s", async (_, hex) => {
+    await using raw = await RawHttp2.open(secure.grpcAddress);
+    raw.socket.write(Buffer.from(hex, "hex"));
     await raw.closed;
   });
 });
@@ -159,5 +186,5 @@ describe("many connections", () => {
     for (const socket of many) socket.destroy();
     await expect.poll(() => served(bystander), WITHIN).toBe(true);
     expect(await child.kill("SIGTERM")).toMatchObject({ code: 0 });
-  });
+  }, 180_000);
 });

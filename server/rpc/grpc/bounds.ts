@@ -70,8 +70,15 @@ export function enforce(http2: Http2Server, bounds: Bounds): void {
 
 /** A connection begins with the settings of both sides; that it has ours, a client confirms at once. */
 function endUnlessGreeted(session: Http2Session, { clock, settings }: Bounds): void {
-  const timer = clock.setTimer(() => session.destroy(), settings.handshakeTimeoutMs, { unref: true });
-  session.once("localSettings", () => timer.cancel()).once("close", () => timer.cancel());
+  let greeted = false;
+  const end = () => greeted || session.destroy();
+  // What a busy broker has not read yet counts: it gets its turn first.
+  const timer = clock.setTimer(() => clock.defer(end), settings.handshakeTimeoutMs, { unref: true });
+  const over = () => {
+    greeted = true;
+    timer.cancel();
+  };
+  session.once("localSettings", over).once("close", over);
 }
 
 /** As SETTINGS_MAX_HEADER_LIST_SIZE counts them. */
