@@ -1,7 +1,6 @@
 /** How commands reach a broker: flags of every one of them. */
 import { readFileSync } from "node:fs";
 import { type Command, Option } from "commander";
-import type { TlsOptions } from "../client/index.ts";
 import { UsageError } from "./exit.ts";
 
 export interface CredentialFlags {
@@ -40,7 +39,8 @@ export function clientOptions(flags: ConnectionFlags): { url: string[] } & Crede
 
 interface Credentials {
   token: string | undefined;
-  tls?: TlsOptions;
+  /** PEM. */
+  tls?: { ca?: Buffer; cert?: Buffer; key?: Buffer };
 }
 
 export function credentialsOf(flags: CredentialFlags): Credentials {

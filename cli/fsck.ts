@@ -14,7 +14,7 @@ export function addFsck(program: Command): void {
     .command("fsck")
     .summary("check a storage: is every job in exactly one place")
     .description(
-      "Reads a whole storage and reports, a line of JSON each: jobs in no place or in two, index entries without their job, parts of no job, records that cannot be. Changes nothing. Exit code 0: nothing found, 1: something.",
+      "Reads a whole storage and reports, a line of JSON each: jobs in no place or in two, index entries without their job, parts of no job, records that cannot be, announced services without methods. Changes nothing. Exit code 0: nothing found, 1: something.",
     )
     .addOption(new Option("--storage <URL>", "as of `queuecall serve` (QUEUECALL_STORAGE)"))
     .addOption(new Option("--storage-file <FILE>", "file that holds the storage URL (QUEUECALL_STORAGE_FILE)"))

@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { addAdminCommands } from "./admin.ts";
 import { exitCodesHelp } from "./exit.ts";
+import { addForward } from "./forward.ts";
 import { addFsck } from "./fsck.ts";
 import { addHealth } from "./health.ts";
 import { addJobCommands } from "./jobs.ts";
@@ -36,6 +37,7 @@ ${exitCodesHelp}`,
   addJobCommands(program);
   addAdminCommands(program);
   addHealth(program);
+  addForward(program);
   addFsck(program);
   addToken(program);
   addProto(program);

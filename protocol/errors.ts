@@ -32,6 +32,8 @@ export const ERROR_DOMAIN = "queuecall";
 export const REASON_TRAILER = "queuecall-reason";
 /** Trailer with the job's id, percent-encoded outside printable ASCII. */
 export const JOB_ID_TRAILER = "queuecall-job-id";
+/** Trailer with what the enqueue did, where there was one: "created", "joined", "cached". */
+export const DISPOSITION_TRAILER = "queuecall-disposition";
 
 /** Reason → status code and the class that the TypeScript client throws. */
 export const reasons = {
@@ -54,6 +56,9 @@ export const reasons = {
   UNAUTHENTICATED: { code: Code.UNAUTHENTICATED, thrownAs: "QueuecallError" },
   PERMISSION_DENIED: { code: Code.PERMISSION_DENIED, thrownAs: "QueuecallError" },
   NO_SUCH_SERVICE: { code: Code.UNIMPLEMENTED, thrownAs: "QueuecallError" },
+  NO_SUCH_METHOD: { code: Code.UNIMPLEMENTED, thrownAs: "QueuecallError" },
+  /** Of transparent calls only, whose code is the failure's own. */
+  JOB_FAILED: { code: Code.UNKNOWN, thrownAs: "QueuecallError" },
   PROTOCOL_VIOLATION: { code: Code.INVALID_ARGUMENT, thrownAs: "QueuecallError" },
   PROTOCOL_VERSION: { code: Code.FAILED_PRECONDITION, thrownAs: "QueuecallError" },
   SESSION_SUPERSEDED: { code: Code.ABORTED, thrownAs: "QueuecallError" },
@@ -77,6 +82,8 @@ export interface CallErrorOptions {
   metadata?: Record<string, string>;
   /** The job it is about. */
   jobId?: string;
+  /** What the enqueue did, where there was one before the error. */
+  disposition?: "created" | "joined" | "cached";
   /** BadRequest details. */
   violations?: FieldViolation[];
   /** RetryInfo: try again after this long. Milliseconds. */
@@ -95,6 +102,10 @@ export class CallError extends Error {
     super(message, { cause: options.cause });
     this.reason = reason;
     this.options = options;
+  }
+  /** The same error, and more that goes with it. */
+  with(more: CallErrorOptions): CallError {
+    return new CallError(this.reason, this.message, { ...this.options, ...more });
   }
   /** The gRPC status code that the table gives this reason. */
   get code(): number {

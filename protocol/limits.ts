@@ -34,6 +34,10 @@ export const MAX_DELIVERIES = 5;
 export const MAX_CLAIM_BATCH = 16;
 export const MAX_WINDOW = 10_000;
 export const MAX_SUBSCRIPTIONS = 1_000;
+/** Announced gRPC services of one storage; methods of one, and bytes of its descriptors. */
+export const MAX_SERVICES = 1_000;
+export const MAX_SERVICE_METHODS = 1_000;
+export const MAX_DESCRIPTOR_SET_BYTES = 256 * 1024;
 export const MAX_WORKER_ID_BYTES = 128;
 export const MAX_SESSION_ID_BYTES = 64;
 export const MAX_FAILURE_MESSAGE_BYTES = 4 * 1024;

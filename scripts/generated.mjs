@@ -1,27 +1,47 @@
-/** gen/: made from proto/ by buf, committed, never edited. */
+/** gen/ of the product and of an example: made from their .proto files by buf, committed, never edited. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run } from "./process.mjs";
 
-/** Writes gen/ anew. */
-export function generate() {
-  return run("buf", ["generate"]);
+/** Where code is generated: the folder, and what says how. */
+const outputs = { gen: "buf.gen.yaml", "examples/transparent/gen": "examples/transparent/buf.gen.yaml" };
+
+/** Writes them anew. */
+export async function generate() {
+  for (const template of Object.values(outputs)) {
+    const code = await buf(template);
+    if (code !== 0) return code;
+  }
+  return 0;
 }
 
-/** 0 if gen/ is what buf makes of proto/ now, otherwise says what differs. */
+/** 0 if they are what buf makes of the .proto files now, otherwise says what differs. */
 export async function generatedCodeIsCurrent() {
   const fresh = mkdtempSync(join(tmpdir(), "queuecall-gen-"));
   try {
-    const code = await run("buf", ["generate", "--output", fresh]);
-    if (code !== 0) return code;
-    const differing = difference(join(fresh, "gen"), "gen");
-    for (const file of differing) console.error(`gen/${file} is not what buf makes of proto/`);
-    if (differing.length > 0) console.error("run: npm run generate");
-    return differing.length > 0 ? 1 : 0;
+    let differing = 0;
+    for (const [folder, template] of Object.entries(outputs)) {
+      const code = await buf(template, "--output", fresh);
+      if (code !== 0) return code;
+      for (const file of difference(join(fresh, folder), folder)) {
+        differing++;
+        console.error(`${folder}/${file} is not what buf makes of its .proto files`);
+      }
+    }
+    if (differing > 0) console.error("run: npm run generate");
+    return differing > 0 ? 1 : 0;
   } finally {
     rmSync(fresh, { recursive: true, force: true });
   }
+}
+
+/**
+ * @param {string} template
+ * @param {string[]} args
+ */
+function buf(template, ...args) {
+  return run("buf", ["generate", "--template", template, ...args]);
 }
 
 /**

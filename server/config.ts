@@ -117,6 +117,13 @@ const yesOrNo: Kind<boolean> = {
   show: String,
 };
 
+const names: Kind<readonly string[]> = {
+  placeholder: "NAMES",
+  expected: "names of headers in lower case, separated by commas, such as tenant,x-*",
+  parse: (value) => (/^[0-9a-z_.*-]+( *, *[0-9a-z_.*-]+)*$/.test(value) ? value.split(/ *, */) : undefined),
+  show: (value) => value.join(","),
+};
+
 function duration(min = 100): Kind<number> {
   return {
     placeholder: "DURATION",
@@ -183,6 +190,12 @@ export const settings: readonly Setting[] = [
   broker("max-payload", "maxPayloadBytes", size, "largest payload of a job"),
   broker("max-result", "maxResultBytes", size, "largest result of a job"),
   broker("max-headers", "maxHeadersBytes", size, "headers and labels of a job together"),
+  broker(
+    "pass-headers",
+    "passHeaders",
+    names,
+    "user metadata of transparent calls that travels to the worker and back",
+  ),
   broker("max-waiters", "maxWaiters", count, "calls that wait at one time"),
   broker("max-sessions", "maxSessions", count, "worker streams at one time"),
   broker("max-connections", "maxConnections", count, "connections to the gRPC port at one time"),

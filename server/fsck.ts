@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { systemClock } from "../protocol/clock.ts";
 import { ConfigError } from "./config.ts";
 import { withoutCredentials } from "./logger.ts";
-import { type Finding, findingsIn } from "./storage/fsck.ts";
+import { type Finding, findingsIn, findingsInService } from "./storage/fsck.ts";
 import { openStorage } from "./storage/open.ts";
 import { type Inspection, type Storage, StorageRefused, StorageUnavailable, type Survey } from "./storage/storage.ts";
 
@@ -48,6 +48,9 @@ export async function fsck(url: string, report: (finding: { queue?: string } & F
       }
     }
     for (const finding of orphans.values()) tell(finding);
+    for (const name of await storage.services()) {
+      for (const finding of findingsInService(name, await storage.service(name))) tell(finding);
+    }
     return checked;
   } finally {
     await storage.close();

@@ -38,6 +38,8 @@ export interface BrokerSettings {
   maxResultBytes: number;
   /** Headers and labels of a job together. */
   maxHeadersBytes: number;
+  /** User metadata of transparent calls that travels with the job, and back: names, in which a `*` stands for any characters. */
+  passHeaders: readonly string[];
   /** Calls that wait at one time; more are refused with TOO_MANY_WAITERS. */
   maxWaiters: number;
   /** Worker streams at one time. */
@@ -74,6 +76,7 @@ export const defaultSettings: Readonly<BrokerSettings> = {
   maxPayloadBytes: DEFAULT_MAX_PAYLOAD_BYTES,
   maxResultBytes: DEFAULT_MAX_PAYLOAD_BYTES,
   maxHeadersBytes: MAX_HEADERS_BYTES,
+  passHeaders: ["traceparent", "tracestate", "baggage", "x-*", "*-bin"],
   maxWaiters: 100_000,
   maxSessions: 10_000,
   maxConnections: 10_000,

@@ -35,6 +35,8 @@ export interface JobContext {
   readonly enqueueTime: Date;
   /** When this attempt is stopped, if the job has a run timeout; this machine's clock. */
   readonly deadline?: Date;
+  /** How long until then. Milliseconds. */
+  readonly timeoutMs?: number;
   /** Aborts when the attempt should stop. Its `reason` is an {@link AttemptStoppedError} that says why. Pass it to fetch and friends. */
   readonly signal: AbortSignal;
   /**
@@ -50,8 +52,14 @@ export interface JobContext {
   release(): void;
 }
 
+/** A result, and what goes along with it: lower-case names, values of names in "-bin" in base64. */
+export interface Answer {
+  payload: Payload;
+  headers?: Record<string, string>;
+}
+
 /** Decodes, calls the handler, encodes. Rejects with what the handler threw. */
-export type Task = (payload: Payload | undefined, ctx: JobContext) => Promise<Payload>;
+export type Task = (payload: Payload | undefined, ctx: JobContext) => Promise<Answer>;
 
 /** What an attempt needs of the session around it. */
 export interface AttemptHost {
@@ -117,7 +125,7 @@ export class Attempt {
   stopped(): Outcome {
     if (this.#why === "cancel-requested") return cancelled;
     if (this.#why === "run-timeout")
-      return failure(Code.DEADLINE_EXCEEDED, "the attempt ran longer than the job's run timeout", true);
+      return failure(Code.DEADLINE_EXCEEDED, "the attempt ran longer than the job's run timeout");
     return released;
   }
 
@@ -145,8 +153,8 @@ export class Attempt {
 
   async #run(span: TraceSpan): Promise<Outcome | undefined> {
     try {
-      const payload = await this.#task?.(this.delivery.payload, this.#context());
-      return this.#outcome(() => completed(payload));
+      const answer = await this.#task?.(this.delivery.payload, this.#context());
+      return this.#outcome(() => completed(answer));
     } catch (error) {
       span.failed(error);
       return this.#outcome(() => (this.#why ? this.stopped() : failed(error)));
@@ -172,7 +180,7 @@ export class Attempt {
       fence,
       headers,
       enqueueTime: enqueueTime ? timestampDate(enqueueTime) : new Date(clock.now()),
-      ...(this.#deadline !== undefined && { deadline: new Date(clock.now() + this.#deadline - clock.monotonic()) }),
+      ...(this.#deadline !== undefined && timesUntil(this.#deadline, clock)),
       signal: this.#controller.signal,
       progress: (current, total = 0, message = "", details) => this.#report(current, total, message, details),
       release: () => {
@@ -209,6 +217,12 @@ export class Attempt {
     }
     this.#reporting = clock.setTimer(() => this.#sendReport(), wait > 0 ? wait : PROGRESS_INTERVAL_MS, { unref: true });
   }
+}
+
+/** @param deadline monotonic milliseconds */
+function timesUntil(deadline: number, clock: Clock): { deadline: Date; timeoutMs: number } {
+  const timeoutMs = Math.max(0, deadline - clock.monotonic());
+  return { deadline: new Date(clock.now() + timeoutMs), timeoutMs };
 }
 
 function spanOf({ queue, jobId, attempt, maxAttempts, headers, payload }: Delivery): SpanSpec {

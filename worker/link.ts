@@ -57,10 +57,10 @@ const METHOD = "/queuecall.v1.WorkerService/Work";
 /** Sent as client_info and user agent. */
 export const CLIENT_INFO = `queuecall-ts/${version()}`;
 
+/** What a broker may send is announced in welcome, what a server may send is its own affair. */
+const unlimited: ChannelOptions = { "grpc.max_receive_message_length": -1, "grpc.max_send_message_length": -1 };
+
 const channelOptions: ChannelOptions = {
-  // What a broker may send is announced in welcome; the stream has to take the welcome first.
-  "grpc.max_receive_message_length": -1,
-  "grpc.max_send_message_length": -1,
   // Below the silence limit of our own pings, which see further; this one finds dead connections during the handshake.
   "grpc.keepalive_time_ms": 30_000,
   "grpc.keepalive_timeout_ms": 10_000,
@@ -77,7 +77,7 @@ const channelOptions: ChannelOptions = {
 /** Opens streams over grpc-js. */
 export function grpcDial(options: GrpcOptions): Dial {
   return (url, events) => {
-    const client = open(url, options);
+    const client = openClient(url, options.tls, channelOptions);
     const metadata = new Metadata();
     if (options.token !== undefined) metadata.set("authorization", `Bearer ${options.token}`);
     const call = client.makeBidiStreamRequest(METHOD, serialize, deserialize, metadata);
@@ -125,12 +125,13 @@ export function parseUrl(url: string): { address: string; secure: boolean } {
   return { address: `${parsed.hostname}:${parsed.port || (secure ? 443 : 80)}`, secure };
 }
 
-function open(url: string, { tls }: GrpcOptions): Client {
+export function openClient(url: string, tls: TlsOptions | undefined, more: ChannelOptions): Client {
   const { address, secure } = parseUrl(url);
-  if (!secure) return new Client(address, credentials.createInsecure(), channelOptions);
+  const options = { ...unlimited, ...more };
+  if (!secure) return new Client(address, credentials.createInsecure(), options);
   const name = tls?.serverName;
   return new Client(address, credentials.createSsl(bytes(tls?.ca), bytes(tls?.key), bytes(tls?.cert)), {
-    ...channelOptions,
+    ...options,
     ...(name !== undefined && { "grpc.ssl_target_name_override": name, "grpc.default_authority": name }),
   });
 }

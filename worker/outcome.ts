@@ -1,7 +1,6 @@
 /** How an attempt ended, in the protocol's words. The only place that turns what handlers throw into a Failed. */
-import { create } from "@bufbuild/protobuf";
+import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import type { Payload } from "../gen/queuecall/v1/job_pb.js";
 import type { Settlement } from "../gen/queuecall/v1/worker_pb.js";
 import { CancelledSchema, CompletedSchema, FailedSchema, ReleasedSchema } from "../gen/queuecall/v1/worker_pb.js";
 import { Code } from "../protocol/errors.ts";
@@ -12,6 +11,7 @@ import {
   MAX_FAILURE_TYPE_BYTES,
   MAX_STACK_BYTES,
 } from "../protocol/limits.ts";
+import type { Answer } from "./attempt.ts";
 import { NonRetryableError, RetryableError } from "./errors.ts";
 
 export type Outcome = Exclude<Settlement["outcome"], { case: undefined }>;
@@ -19,13 +19,14 @@ export type Outcome = Exclude<Settlement["outcome"], { case: undefined }>;
 export const released: Outcome = { case: "released", value: create(ReleasedSchema) };
 export const cancelled: Outcome = { case: "cancelled", value: create(CancelledSchema) };
 
-export function completed(payload: Payload | undefined): Outcome {
-  return { case: "completed", value: create(CompletedSchema, payload && { payload }) };
+export function completed(answer: Answer | undefined): Outcome {
+  return { case: "completed", value: create(CompletedSchema, answer) };
 }
 
-/** A failure that the library itself reports. */
-export function failure(code: number, message: string, retryable: boolean, type = ""): Outcome {
-  return { case: "failed", value: create(FailedSchema, { status: { code, message }, type, retryable }) };
+/** A failure that the library itself reports. @param retryable absent: as the job says */
+export function failure(code: number, message: string, retryable?: boolean, type = ""): Outcome {
+  const said = retryable !== undefined && { retryable };
+  return { case: "failed", value: create(FailedSchema, { status: { code, message }, type, ...said }) };
 }
 
 /** A failure from whatever was thrown: errors, DOMExceptions, strings, null. */
@@ -37,6 +38,7 @@ export function failed(thrown: unknown): Outcome {
     status: { code: codeOf(thrown), message: clip(message, MAX_FAILURE_MESSAGE_BYTES), details: detailsOf(thrown) },
     type: clip(type, MAX_FAILURE_TYPE_BYTES),
     stack: clip(stack, MAX_STACK_BYTES),
+    headers: headersOf(thrown),
     ...(retryable !== undefined && { retryable }),
     ...(retryAfter !== undefined && { retryAfter: durationFromMs(Math.round(Math.min(retryAfter, MAX_DURATION_MS))) }),
   });
@@ -75,15 +77,30 @@ function codeOf(thrown: unknown): number {
   return typeof code === "number" && Number.isInteger(code) && code >= 1 && code <= 16 ? code : Code.UNKNOWN;
 }
 
-/** The details of a ConnectError that are binary already; together within the limit, or none. */
+/** The metadata of a ConnectError. */
+function headersOf(thrown: unknown): Record<string, string> {
+  const metadata = typeof thrown === "object" && thrown !== null && "metadata" in thrown ? thrown.metadata : undefined;
+  return metadata instanceof Headers ? Object.fromEntries(metadata) : {};
+}
+
+/** The details of a ConnectError, as they came from another call or as they were made here; together within the limit, or none. */
 function detailsOf(thrown: unknown): { typeUrl: string; value: Uint8Array }[] {
   const details = typeof thrown === "object" && thrown !== null && "details" in thrown ? thrown.details : undefined;
   if (!Array.isArray(details)) return [];
-  const kept = details
-    .filter((detail) => typeof detail?.type === "string" && detail.value instanceof Uint8Array)
-    .map(({ type, value }) => ({ typeUrl: `type.googleapis.com/${type}`, value }));
+  const kept = details.map(binary).filter((detail) => detail !== undefined);
   const bytes = kept.reduce((sum, { typeUrl, value }) => sum + typeUrl.length + value.length, 0);
   return bytes > MAX_FAILURE_DETAILS_BYTES - MAX_FAILURE_MESSAGE_BYTES - 1024 ? [] : kept;
+}
+
+/** Undefined for what is no detail: other errors have a property of this name, too. */
+function binary(detail: Partial<{ type: string; desc: DescMessage; value: unknown }> | null) {
+  const { type, desc, value } = detail ?? {};
+  if (typeof type === "string" && value instanceof Uint8Array) return { typeUrl: `type.googleapis.com/${type}`, value };
+  if (desc?.kind !== "message" || typeof value !== "object") return undefined;
+  return {
+    typeUrl: `type.googleapis.com/${desc.typeName}`,
+    value: toBinary(desc, create(desc, value as MessageInitShape<DescMessage>)),
+  };
 }
 
 function printed(value: unknown): string {

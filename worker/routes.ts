@@ -1,11 +1,5 @@
 /** Which handler runs which job: by queue, and for services by method. */
-import {
-  create,
-  type DescMessage,
-  type DescService,
-  type MessageInitShape,
-  type MessageShape,
-} from "@bufbuild/protobuf";
+import { create, type DescService } from "@bufbuild/protobuf";
 import { type Payload, PayloadSchema } from "../gen/queuecall/v1/job_pb.js";
 import type { Subscription } from "../gen/queuecall/v1/worker_pb.js";
 import { messageCodec, type PayloadCodec, PayloadError } from "../protocol/codec.ts";
@@ -13,24 +7,23 @@ import { Code } from "../protocol/errors.ts";
 import { MAX_SUBSCRIPTIONS, QUEUE_PATTERN } from "../protocol/limits.ts";
 import type { JobContext, Task } from "./attempt.ts";
 import { CodecError } from "./errors.ts";
+import {
+  descriptorSetOf,
+  type Implemented,
+  implementedBy,
+  runMethod,
+  type ServiceImplementation,
+  unaryMethodsIn,
+} from "./service.ts";
+
+const NOTHING = new Uint8Array();
 
 /** Runs one job. What it returns is the result; what it throws, a failure. */
 export type Handler<Request, Response> = (payload: Request, ctx: JobContext) => Response | Promise<Response>;
 
-type Methods<Service extends DescService> = Service["method"];
-
-/** Handlers of a service's unary methods, by their names in TypeScript. */
-export type ServiceHandlers<Service extends DescService> = {
-  [Name in keyof Methods<Service>]?: Methods<Service>[Name] extends {
-    methodKind: "unary";
-    input: infer Input extends DescMessage;
-    output: infer Output extends DescMessage;
-  }
-    ? Handler<MessageShape<Input>, MessageInitShape<Output>>
-    : never;
-};
-
 interface Route {
+  /** Of a service, for JSON and reflection. */
+  descriptorSet?: Uint8Array | undefined;
   /** Undefined: one task for every method. */
   byMethod: Map<string, Task> | undefined;
   any: Task | undefined;
@@ -39,8 +32,12 @@ interface Route {
 export class RouteTable {
   readonly #routes = new Map<string, Route>();
 
-  get subscriptions(): Pick<Subscription, "queue" | "methods">[] {
-    return [...this.#routes].map(([queue, { byMethod }]) => ({ queue, methods: [...(byMethod?.keys() ?? [])] }));
+  get subscriptions(): Pick<Subscription, "queue" | "methods" | "descriptorSet">[] {
+    return [...this.#routes].map(([queue, { byMethod, descriptorSet = NOTHING }]) => ({
+      queue,
+      methods: [...(byMethod?.keys() ?? [])],
+      descriptorSet,
+    }));
   }
 
   find(queue: string, method: string): Task | undefined {
@@ -59,18 +56,20 @@ export class RouteTable {
     this.#add(queue, { byMethod: undefined, any: taskOf(request, response, handler) });
   }
 
-  /** @throws TypeError where a name is no unary method of the service, or the service is taken */
-  addService<Service extends DescService>(service: Service, handlers: ServiceHandlers<Service>): void {
+  /** @throws TypeError where a name is no method of the service, or the service is taken */
+  addService<Service extends DescService>(service: Service, implementation: ServiceImplementation<Service>): void {
     const byMethod = new Map<string, Task>();
-    for (const [name, handler] of Object.entries(handlers)) {
-      const method = service.method[name];
-      if (method?.methodKind !== "unary")
-        throw new TypeError(`service ${service.typeName} has no unary method ${name}`);
-      if (typeof handler !== "function") throw new TypeError(`method ${name}: the handler is not a function`);
-      const task = taskOf(messageCodec(method.input), messageCodec(method.output), handler as Handler<unknown, never>);
-      byMethod.set(`/${service.typeName}/${method.name}`, task);
+    for (const implemented of implementedBy(service, implementation)) {
+      byMethod.set(`/${service.typeName}/${implemented.method.name}`, methodTask(implemented));
     }
-    this.#add(service.typeName, { byMethod, any: undefined });
+    this.#add(service.typeName, { byMethod, any: undefined, descriptorSet: descriptorSetOf(service) });
+  }
+
+  /** A service whose messages stay bytes, all of whose unary methods are one task's. */
+  addForwarded(service: string, descriptorSet: Uint8Array | undefined, task: Task): void {
+    const methods = descriptorSet ? unaryMethodsIn(descriptorSet, service) : ["*"];
+    const byMethod = new Map(methods.map((name) => [`/${service}/${name}`, task]));
+    this.#add(service, { byMethod, any: task, descriptorSet });
   }
 
   #add(queue: string, route: Route): void {
@@ -89,14 +88,24 @@ function taskOf<Request, Response>(
   response: PayloadCodec<Response, unknown>,
   handler: Handler<Request, Response>,
 ): Task {
+  return async (payload, ctx) => ({ payload: encode(response, await handler(decode(request, payload), ctx)) });
+}
+
+function methodTask(implemented: Implemented): Task {
+  const { input, output } = implemented.method;
+  const [request, response] = [messageCodec(input), messageCodec(output)];
   return async (payload, ctx) => {
-    const result = await handler(decode(request, payload), ctx);
-    try {
-      return create(PayloadSchema, response.encode(result));
-    } catch (cause) {
-      throw new CodecError(`the handler's result: ${messageOf(cause)}`, { code: Code.INTERNAL, cause });
-    }
+    const { result, headers } = await runMethod(implemented, decode(request, payload), ctx);
+    return { payload: encode(response, result as never), headers };
   };
+}
+
+function encode<Response>(codec: PayloadCodec<Response, unknown>, result: Response): Payload {
+  try {
+    return create(PayloadSchema, codec.encode(result));
+  } catch (cause) {
+    throw new CodecError(`the handler's result: ${messageOf(cause)}`, { code: Code.INTERNAL, cause });
+  }
 }
 
 function decode<Request>(codec: PayloadCodec<never, Request>, payload: Payload | undefined): Request {

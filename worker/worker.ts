@@ -4,10 +4,12 @@ import type { DescService } from "@bufbuild/protobuf";
 import { systemClock } from "../protocol/clock.ts";
 import { plainCodec } from "../protocol/codec.ts";
 import type { QueueDefinition } from "../protocol/define-queue.ts";
+import type { Task } from "./attempt.ts";
 import { grpcDial } from "./link.ts";
 import { consoleLogger } from "./logger.ts";
 import { checkOptions, defaultWorkerId, urlsOf, type WorkerOptions } from "./options.ts";
-import { type Handler, RouteTable, type ServiceHandlers } from "./routes.ts";
+import { type Handler, RouteTable } from "./routes.ts";
+import type { ServiceImplementation } from "./service.ts";
 import { Session } from "./session.ts";
 
 const DEFAULT_DRAIN_TIMEOUT_MS = 30_000;
@@ -66,13 +68,21 @@ export class Worker implements AsyncDisposable {
   }
 
   /**
-   * Serves a gRPC service: its full name is the queue, its unary methods the handlers.
-   * @throws TypeError where a name is no unary method, the service has handlers already, or the worker runs
+   * Serves a gRPC service with what Connect's `router.service` takes: its full name is the queue, its unary methods the
+   * handlers. It is announced, so that any gRPC stub can call it through any broker, also while no worker is connected.
+   * A ConnectError's code, details and metadata reach the caller, and so do response headers and trailers. The job behind
+   * a call is `context.values.get(jobContext)`.
+   * @throws TypeError where a name is no method, none is unary, the service has handlers already, or the worker runs
    */
-  service<Service extends DescService>(service: Service, handlers: ServiceHandlers<Service>): this {
+  service<Service extends DescService>(service: Service, implementation: ServiceImplementation<Service>): this {
     this.#mustNotRun();
-    this.#routes.addService(service, handlers);
+    this.#routes.addService(service, implementation);
     return this;
+  }
+
+  /** @internal Serves a service whose messages stay bytes. @param descriptorSet absent: any method of it is announced */
+  forward(service: string, descriptorSet: Uint8Array | undefined, task: Task): void {
+    this.#routes.addForwarded(service, descriptorSet, task);
   }
 
   /**

@@ -32,6 +32,7 @@ import { Dispatcher } from "./dispatcher.ts";
 import type { Link } from "./frames.ts";
 import { LimitsByQueue } from "./limits-by-queue.ts";
 import { blind, type Observer } from "./observer.ts";
+import { Services } from "./services.ts";
 import { deliveryLeaseMs, Session, type SessionHost } from "./session.ts";
 import { Ticker } from "./ticker.ts";
 import { type WaitEnd, type Waiter, Waiters } from "./waiters.ts";
@@ -65,6 +66,8 @@ export class Broker {
   readonly settings: BrokerSettings;
   /** What operators can ask. */
   readonly admin: Admin;
+  /** gRPC services that workers announced. */
+  readonly services: Services;
   readonly #storage: Storage;
   readonly #observer: Observer;
   readonly #limits: LimitsByQueue;
@@ -108,6 +111,13 @@ export class Broker {
     });
     this.#announcer = new Announcer({ clock, storage, sessions: () => this.#attached() });
     this.admin = new Admin(this.#adminHost());
+    this.services = new Services({
+      clock,
+      add: (service) => storage.addService(service),
+      read: (name) => this.#ask(() => storage.service(name)),
+      names: () => this.#ask(() => storage.services()),
+      noRoom: (service) => this.#observer.serviceRefused(service),
+    });
   }
 
   start(): void {
@@ -160,7 +170,9 @@ export class Broker {
     const waiter = this.#open(spec, call);
     try {
       const accepted = await this.#store(spec, requestId, call, "waiters");
-      const status = await this.#wait(waiter, accepted.status, began, waitTimeoutMs, call);
+      const status = await this.#wait(waiter, accepted.status, began, waitTimeoutMs, call).catch((error) => {
+        throw error instanceof CallError ? error.with({ disposition: accepted.disposition }) : error;
+      });
       return { ...accepted, status };
     } finally {
       waiter.close();
@@ -305,6 +317,7 @@ export class Broker {
         return maxMessageBytes(Math.max(broker.settings.maxPayloadBytes, broker.settings.maxResultBytes));
       },
       opened: (session, held) => this.#opened(session, held),
+      announced: (services) => this.services.announce(services),
       roomChanged: (session) => this.#dispatcher.serve(session),
       changed: (changed) => this.#changed(changed),
       watched: (changed) => this.#watched(changed),
@@ -407,6 +420,7 @@ export class Broker {
   #storageIsBack(): void {
     this.#waiters.rereadAll();
     this.#dispatcher.probeAll();
+    this.services.announceAgain();
   }
 
   // ── steps ──────────────────────────────────────────────────────────────────

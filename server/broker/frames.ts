@@ -1,6 +1,6 @@
 /** What a worker stream carries, in the domain's words. server/rpc translates the proto messages into these and back. */
-import type { FailureDetail, JobKey, Payload, Progress, Status } from "../job/job.ts";
-import type { Claimed } from "../storage/storage.ts";
+import type { FailureDetail, JobKey, Progress, Result, Status } from "../job/job.ts";
+import type { Claimed, Service } from "../storage/storage.ts";
 
 /** A lease as a worker names it. */
 export interface LeaseRef extends JobKey {
@@ -13,6 +13,8 @@ export interface Hello {
   /** "" for a minimal worker. */
   sessionId: string;
   queues: string[];
+  /** gRPC services that it serves on queues of their names. Absent: none. */
+  services?: Service[];
   window: number;
   held: LeaseRef[];
   renewOnPong: boolean;
@@ -32,8 +34,14 @@ export interface Welcome {
 export interface Settlement extends LeaseRef {
   settleId: bigint;
   outcome:
-    | { kind: "completed"; payload: Payload }
-    | { kind: "failed"; detail: FailureDetail; retryable: boolean; retryAfterMs?: number }
+    | { kind: "completed"; payload: Result }
+    | {
+        kind: "failed";
+        detail: FailureDetail;
+        retryable: boolean;
+        retryableAsUnavailable?: boolean;
+        retryAfterMs?: number;
+      }
     | { kind: "released" }
     | { kind: "cancelled" };
 }
@@ -42,6 +50,8 @@ export interface WorkerFrame {
   receivedSeq: bigint;
   window?: number;
   queues?: string[];
+  /** With `queues`. */
+  services?: Service[];
   renewals: LeaseRef[];
   settlements: Settlement[];
   progress: (LeaseRef & { progress: Progress })[];

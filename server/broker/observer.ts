@@ -50,6 +50,8 @@ export interface Observer {
   sessionOpened(session: SessionSeen): void;
   /** `error`: why, where it did not end well. */
   sessionClosed(session: SessionSeen, error: Error | undefined): void;
+  /** A worker announced a gRPC service that the storage has no room for: it cannot be called by its stubs. */
+  serviceRefused(service: string): void;
 }
 
 const nothing = () => {};
@@ -64,6 +66,7 @@ export const blind: Observer = {
   leaseLost: nothing,
   sessionOpened: nothing,
   sessionClosed: nothing,
+  serviceRefused: nothing,
 };
 
 /** One observer that tells two. */
@@ -102,6 +105,10 @@ export function both(one: Partial<Observer>, other: Partial<Observer>): Observer
     sessionClosed(session, error) {
       first.sessionClosed(session, error);
       second.sessionClosed(session, error);
+    },
+    serviceRefused(service) {
+      first.serviceRefused(service);
+      second.serviceRefused(service);
     },
   };
 }

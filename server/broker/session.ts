@@ -15,6 +15,7 @@ import {
   type Claim,
   type Claimed,
   type Extend,
+  type Service,
   type SettleAnswer,
   type SettleOutcome,
   type Storage,
@@ -41,6 +42,8 @@ export interface SessionHost {
   readonly observer: Observer;
   /** It has said hello. Throws where it may not be opened. */
   opened(session: Session, held: readonly LeaseRef[]): void;
+  /** It serves these. */
+  announced(services: readonly Service[]): void;
   /** Its window, its queues or its outstanding deliveries changed: it may have room. */
   roomChanged(session: Session): void;
   /** A verb of the storage changed a job. */
@@ -193,6 +196,7 @@ export class Session implements SessionSeen {
     this.#window = Math.min(hello.window, MAX_WINDOW);
     this.#shown = true;
     this.#host.observer.sessionOpened(this);
+    this.#host.announced(hello.services ?? []);
     await this.#adopt(hello.held);
     this.#adopted = true;
     this.#host.roomChanged(this);
@@ -215,6 +219,7 @@ export class Session implements SessionSeen {
     for (const settlement of frame.settlements) void this.#settle(settlement);
     for (const report of frame.progress) this.#report(report);
     if (frame.queues !== undefined) this.#queues = frame.queues;
+    if (frame.services !== undefined) this.#host.announced(frame.services);
     if (frame.window !== undefined) this.#window = Math.min(frame.window, MAX_WINDOW);
     if (frame.drain) this.drain("confirmed");
     if (frame.queues !== undefined || frame.window !== undefined) this.#host.roomChanged(this);

@@ -4,6 +4,8 @@ import type { Backoff } from "../../protocol/backoff.ts";
 export type JobState = "scheduled" | "queued" | "running" | "succeeded" | "failed" | "cancelled";
 export type TerminalState = "succeeded" | "failed" | "cancelled";
 export type FailureKind = "handler" | "run_timeout" | "start_timeout" | "crash_loop" | "result_too_large" | "cancelled";
+/** Which failures are retried where the worker does not say. Lost workers always are. */
+export type RetryOn = "failure" | "unavailable";
 export type OnDuplicate = "join" | "reject" | "rerun_if_failed" | "rerun_if_finished";
 export type Disposition = "created" | "joined" | "cached";
 
@@ -12,6 +14,12 @@ export interface Payload {
   data: Uint8Array;
   contentType: string;
   messageType: string;
+}
+
+/** What a worker answers, and what it sent along. */
+export interface Result extends Payload {
+  /** Absent: none. */
+  headers?: Record<string, string>;
 }
 
 /** google.rpc.Status. */
@@ -34,6 +42,8 @@ export interface FailureDetail {
   status: Status;
   type: string;
   stack: string;
+  /** What the worker sent along. Absent: nothing. */
+  headers?: Record<string, string>;
 }
 
 export interface Failure extends FailureDetail {
@@ -41,7 +51,7 @@ export interface Failure extends FailureDetail {
   attempts: FailedAttempt[];
 }
 
-export type Outcome = { kind: "result"; payload: Payload } | { kind: "failure"; failure: Failure };
+export type Outcome = { kind: "result"; payload: Result } | { kind: "failure"; failure: Failure };
 
 export interface Progress {
   current: number;
@@ -110,6 +120,7 @@ export interface JobSpec extends JobKey {
   delayMs: number;
   maxAttempts: number;
   backoff: Backoff;
+  retryOn: RetryOn;
   /** 0: none. */
   runTimeoutMs: number;
   /** 0: none. */

@@ -180,6 +180,7 @@ export function create(
     startTimeoutMs: spec.startTimeoutMs,
     resultTtlMs: spec.resultTtlMs,
     backoff: spec.backoff,
+    retryOn: spec.retryOn,
     fence: previous?.fence ?? 0,
     leaseToken: "",
     leaseUntil: 0,
@@ -281,6 +282,8 @@ export interface FailTerms {
   kind: "handler" | "result_too_large";
   detail: FailureDetail;
   retryable: boolean;
+  /** The same for a job that is retried on UNAVAILABLE only. Default: as `retryable`. */
+  retryableAsUnavailable?: boolean;
   /** Undefined: the job's back-off. */
   retryAfterMs?: number;
   /** From 0 to 1, for the back-off. */
@@ -291,7 +294,9 @@ export interface FailTerms {
 export function fail(job: JobRecord, terms: FailTerms, nowUs: number): JobRecord {
   const failed = settled(remember(job, terms.detail.status.message, nowUs));
   if (job.cancelRequested) return end(failed, "cancelled", "cancelled", nowUs);
-  if (!terms.retryable || job.attempt >= job.maxAttempts) {
+  const { retryable, retryableAsUnavailable = retryable } = terms;
+  const again = job.retryOn === "unavailable" ? retryableAsUnavailable : retryable;
+  if (!again || job.attempt >= job.maxAttempts) {
     return { ...end(failed, "failed", terms.kind, nowUs), failureDetail: terms.detail };
   }
   return retryLater(
@@ -341,7 +346,8 @@ export function expireLease(job: JobRecord, nowUs: number): JobRecord {
 export function expireRun(job: JobRecord, jitter: number, nowUs: number): JobRecord {
   const over = unleased(remember(job, "run_timeout", nowUs));
   if (job.cancelRequested) return end(over, "cancelled", "cancelled", nowUs);
-  if (job.attempt >= job.maxAttempts) return end(over, "failed", "run_timeout", nowUs);
+  // Where it stopped is not known: a handler that may not be idempotent is not run again.
+  if (job.attempt >= job.maxAttempts || job.retryOn === "unavailable") return end(over, "failed", "run_timeout", nowUs);
   return retryLater(over, backoffMs(job.backoff, job.attempt, jitter), nowUs);
 }
 

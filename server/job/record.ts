@@ -4,7 +4,7 @@
  * stand for "none", so that every backend stores the same thing.
  */
 import type { Backoff } from "../../protocol/backoff.ts";
-import type { FailedAttempt, FailureDetail, FailureKind, JobKey, JobState, JobSummary } from "./job.ts";
+import type { FailedAttempt, FailureDetail, FailureKind, JobKey, JobState, JobSummary, RetryOn } from "./job.ts";
 
 export interface JobRecord extends JobKey {
   state: JobState;
@@ -32,6 +32,7 @@ export interface JobRecord extends JobKey {
   startTimeoutMs: number;
   resultTtlMs: number;
   backoff: Backoff;
+  retryOn: RetryOn;
 
   /** Highest fence handed out for this id; rises across runs. */
   fence: number;

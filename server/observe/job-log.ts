@@ -3,6 +3,7 @@
  * Of headers only the trace id is ever shown; payloads, results and what a
  * handler said of a failure never are.
  */
+import { MAX_SERVICE_METHODS, MAX_SERVICES } from "../../protocol/limits.ts";
 import type { AttemptSeen, Observer, SessionSeen } from "../broker/observer.ts";
 
 /** The part of the broker's logger that is used here. */
@@ -33,6 +34,10 @@ export function jobLog(logger: JobLogger): Partial<Observer> {
     },
     sessionClosed(session, error) {
       logger.info({ ...sessionFields(session), ...(error && { why: error.message }) }, "a worker's stream closed");
+    },
+    serviceRefused(service) {
+      const why = `at most ${MAX_SERVICES} services, of ${MAX_SERVICE_METHODS} methods each, are kept`;
+      logger.warn({ service, why }, "no room for an announced service: gRPC stubs cannot call it");
     },
   };
 }

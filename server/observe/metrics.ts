@@ -144,6 +144,7 @@ function countingObserver(registry: Registry, clock: Clock): Observer {
     leaseLost: ({ queue }, why) => queues.of(queue).lost.add(why),
     sessionOpened() {},
     sessionClosed() {},
+    serviceRefused: () => refused.add("STORE_FULL"),
   };
 }
 

@@ -10,6 +10,7 @@ import type {
   List,
   Listen,
   ReportProgress,
+  Service,
   Settle,
   Storage,
   Tick,
@@ -96,6 +97,15 @@ export class TimedStorage implements Storage {
   announced() {
     return timed(this.#verbs.announced, this.#storage.announced());
   }
+  addService(service: Service) {
+    return timed(this.#verbs.addService, this.#storage.addService(service));
+  }
+  service(name: string) {
+    return timed(this.#verbs.service, this.#storage.service(name));
+  }
+  services() {
+    return timed(this.#verbs.services, this.#storage.services());
+  }
   hint(broker: string, hint: Hint) {
     this.#storage.hint(broker, hint);
   }
@@ -132,6 +142,9 @@ const verbs = [
   "pause",
   "announce",
   "announced",
+  "addService",
+  "service",
+  "services",
 ] as const satisfies (keyof Storage)[];
 
 /** Real time, whatever the broker's clock says: it is the machine that is measured. */

@@ -3,8 +3,7 @@
  * ready in one turn of the event loop leaves in one message, cut by size, and
  * nothing while the stream is not writable.
  */
-import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import {
   type ExchangeReply,
   ExchangeReplySchema,
@@ -44,8 +43,8 @@ export class ReplyBox {
   }
 
   refuse(callId: number, error: unknown): void {
-    const { details, trailers } = toWireStatus(error);
-    this.#push({ callId, status: fromBinary(StatusSchema, details), trailers });
+    const { trailers, ...status } = toWireStatus(error);
+    this.#push({ callId, status, trailers });
   }
 
   /** In the words that grpc-js has for an ordinary call. */

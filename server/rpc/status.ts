@@ -1,34 +1,66 @@
-/** From an error to what goes on the wire: code, message, details, trailers. The only door; what is not a CallError leaves as INTERNAL without a word about its cause. */
+/** From an error to what goes on the wire: code, message, details, trailers. The only door; what is neither a CallError nor a worker's own status leaves as INTERNAL without a word about its cause. */
 import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
 import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
 import { WaitTimeoutSchema } from "../../gen/queuecall/v1/broker_pb.js";
-import { CallError, ERROR_DOMAIN, JOB_ID_TRAILER, REASON_TRAILER } from "../../protocol/errors.ts";
+import {
+  CallError,
+  DISPOSITION_TRAILER,
+  ERROR_DOMAIN,
+  JOB_ID_TRAILER,
+  REASON_TRAILER,
+  type Reason,
+} from "../../protocol/errors.ts";
 import type { JobState } from "../job/job.ts";
 import { durationOf, stateOf } from "./translate.ts";
+
+/** google.protobuf.Any. */
+export interface Detail {
+  typeUrl: string;
+  value: Uint8Array;
+}
 
 export interface WireStatus {
   code: number;
   message: string;
-  /** google.rpc.Status, for grpc-status-details-bin. */
-  details: Uint8Array;
+  details: Detail[];
+  /** Values of names in "-bin" are base64. */
   trailers: Record<string, string>;
 }
 
+/** A status that leaves as it is: what a worker said of a job that failed. */
+export class JobFailed extends Error {
+  override readonly name = "JobFailed";
+  readonly status: WireStatus;
+  constructor(status: WireStatus) {
+    super(status.message);
+    this.status = status;
+  }
+}
+
 export function toWireStatus(error: unknown): WireStatus {
+  if (error instanceof JobFailed) return error.status;
   const known =
     error instanceof CallError ? error : new CallError("INTERNAL", "internal error; the broker's log has more");
   const { code, message, reason, options } = known;
-  const details = detailsOf(known);
-  const status = toBinary(StatusSchema, create(StatusSchema, { code, message, details }));
   const trailers: Record<string, string> = { [REASON_TRAILER]: reason };
   if (options.jobId) trailers[JOB_ID_TRAILER] = percentEncode(options.jobId);
-  return { code, message, details: status, trailers };
+  if (options.disposition) trailers[DISPOSITION_TRAILER] = options.disposition;
+  return { code, message, details: detailsOf(known), trailers };
 }
 
-function detailsOf({ reason, options }: CallError) {
-  const metadata = { ...options.metadata, ...(options.jobId && { job_id: options.jobId }) };
-  const details = [any(ErrorInfoSchema, { reason, domain: ERROR_DOMAIN, metadata })];
+/** google.rpc.Status, for grpc-status-details-bin. */
+export function statusBytes({ code, message, details }: WireStatus): Uint8Array {
+  return toBinary(StatusSchema, create(StatusSchema, { code, message, details }));
+}
+
+/** The detail that every error of ours has. */
+export function errorInfo(reason: Reason, metadata: Record<string, string>): Detail {
+  return any(ErrorInfoSchema, { reason, domain: ERROR_DOMAIN, metadata });
+}
+
+function detailsOf({ reason, options }: CallError): Detail[] {
+  const details = [errorInfo(reason, { ...options.metadata, ...(options.jobId && { job_id: options.jobId }) })];
   if (options.violations) details.push(any(BadRequestSchema, { fieldViolations: options.violations }));
   if (options.retryAfterMs !== undefined) {
     details.push(any(RetryInfoSchema, { retryDelay: durationOf(options.retryAfterMs) }));
@@ -41,12 +73,12 @@ function detailsOf({ reason, options }: CallError) {
   return details;
 }
 
-function any<Desc extends DescMessage>(schema: Desc, init: MessageInitShape<Desc>) {
+function any<Desc extends DescMessage>(schema: Desc, init: MessageInitShape<Desc>): Detail {
   return { typeUrl: `type.googleapis.com/${schema.typeName}`, value: toBinary(schema, create(schema, init)) };
 }
 
 /** Header values are printable ASCII; everything else, and "%", is percent-encoded. */
-function percentEncode(text: string): string {
+export function percentEncode(text: string): string {
   return text.replace(/[^\x20-\x24\x26-\x7e]+/gu, (part) =>
     [...Buffer.from(part, "utf8")].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join(""),
   );

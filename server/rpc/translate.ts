@@ -84,8 +84,13 @@ export function statusMessage(status: JobStatus, options: { stacks: boolean }): 
     version: BigInt(version),
     attempt,
     cancelRequested,
-    ...(outcome && { outcome: outcomeMessage(outcome, options) }),
+    ...(outcome && { outcome: outcomeMessage(outcome, options), outcomeHeaders: headersOf(outcome) }),
   };
+}
+
+/** What the worker sent along. */
+export function headersOf(outcome: Outcome): Record<string, string> {
+  return (outcome.kind === "result" ? outcome.payload.headers : outcome.failure.headers) ?? {};
 }
 
 /** The whole job. */

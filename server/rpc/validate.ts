@@ -4,13 +4,17 @@
  */
 import { createHash } from "node:crypto";
 import type { Duration } from "@bufbuild/protobuf/wkt";
-import { type JobSpec as ProtoJobSpec, OnDuplicate as ProtoOnDuplicate } from "../../gen/queuecall/v1/job_pb.js";
+import {
+  type JobSpec as ProtoJobSpec,
+  OnDuplicate as ProtoOnDuplicate,
+  RetryOn as ProtoRetryOn,
+} from "../../gen/queuecall/v1/job_pb.js";
 import type { Backoff } from "../../protocol/backoff.ts";
 import type { Clock } from "../../protocol/clock.ts";
 import { CallError, invalidField } from "../../protocol/errors.ts";
 import { generateJobId, jobIdOfRequest } from "../../protocol/job-id.ts";
 import * as limit from "../../protocol/limits.ts";
-import type { JobKey, JobSpec, OnDuplicate, Payload } from "../job/job.ts";
+import type { JobKey, JobSpec, OnDuplicate, Payload, RetryOn } from "../job/job.ts";
 import type { BrokerSettings } from "../settings.ts";
 import { payloadFrom } from "./translate.ts";
 
@@ -25,39 +29,65 @@ const policies: Partial<Record<ProtoOnDuplicate, OnDuplicate>> = {
   [ProtoOnDuplicate.RERUN_IF_FINISHED]: "rerun_if_finished",
 };
 
+const retries: Partial<Record<ProtoRetryOn, RetryOn>> = {
+  [ProtoRetryOn.UNSPECIFIED]: "failure",
+  [ProtoRetryOn.FAILURE]: "failure",
+  [ProtoRetryOn.UNAVAILABLE]: "unavailable",
+};
+
+/** What the fields of a spec are called, for refusals. Where it comes from elsewhere, they have other names. */
+const specFields = {
+  queue: "spec.queue",
+  jobId: "spec.job_id",
+  method: "spec.method",
+  payload: "spec.payload",
+  headers: "spec.headers",
+  priority: "spec.priority",
+  delay: "spec.delay",
+  maxAttempts: "spec.max_attempts",
+  backoff: "spec.backoff",
+  retryOn: "spec.retry_on",
+  runTimeout: "spec.run_timeout",
+  startTimeout: "spec.start_timeout",
+  resultTtl: "spec.result_ttl",
+  onDuplicate: "spec.on_duplicate",
+};
+export type FieldNames = Record<keyof typeof specFields, string>;
+
 /** A spec with every default filled in. */
 export function jobSpec(
   spec: ProtoJobSpec | undefined,
   requestId: Uint8Array,
   clock: Clock,
   settings: BrokerSettings,
+  fields: FieldNames = specFields,
 ): JobSpec {
   if (!spec) throw invalidField("spec", "is required");
-  const payload = payloadOf("spec.payload", spec.payload, settings.maxPayloadBytes);
-  const delayMs = durationMs("spec.delay", spec.delay, { zero: true }) ?? 0;
-  const startTimeoutMs = durationMs("spec.start_timeout", spec.startTimeout) ?? 0;
+  const payload = payloadOf(fields.payload, spec.payload, settings.maxPayloadBytes);
+  const delayMs = durationMs(fields.delay, spec.delay, { zero: true }) ?? 0;
+  const startTimeoutMs = durationMs(fields.startTimeout, spec.startTimeout) ?? 0;
   if (startTimeoutMs > 0 && startTimeoutMs <= delayMs) {
     throw invalidField(
-      "spec.start_timeout",
-      `${startTimeoutMs} ms is not above spec.delay, ${delayMs} ms: it could never start in time`,
+      fields.startTimeout,
+      `${startTimeoutMs} ms is not above ${fields.delay}, ${delayMs} ms: it could never start in time`,
     );
   }
   return {
-    queue: queueName("spec.queue", spec.queue),
-    jobId: spec.jobId === "" ? unnamed(requestId, clock) : jobId("spec.job_id", spec.jobId),
-    method: text("spec.method", spec.method, limit.MAX_METHOD_BYTES),
+    queue: queueName(fields.queue, spec.queue),
+    jobId: spec.jobId === "" ? unnamed(requestId, clock) : jobId(fields.jobId, spec.jobId),
+    method: text(fields.method, spec.method, limit.MAX_METHOD_BYTES),
     payload,
     digest: digestOf(spec.method, payload),
-    ...headersAndLabels(spec, settings.maxHeadersBytes),
-    priority: integer("spec.priority", spec.priority, limit.MIN_PRIORITY, limit.MAX_PRIORITY),
+    ...headersAndLabels(fields.headers, spec, settings.maxHeadersBytes),
+    priority: integer(fields.priority, spec.priority, limit.MIN_PRIORITY, limit.MAX_PRIORITY),
     delayMs,
-    maxAttempts:
-      integer("spec.max_attempts", spec.maxAttempts, 0, limit.MAX_MAX_ATTEMPTS) || limit.DEFAULT_MAX_ATTEMPTS,
-    backoff: backoff(spec),
-    runTimeoutMs: durationMs("spec.run_timeout", spec.runTimeout) ?? 0,
+    maxAttempts: integer(fields.maxAttempts, spec.maxAttempts, 0, limit.MAX_MAX_ATTEMPTS) || limit.DEFAULT_MAX_ATTEMPTS,
+    backoff: backoff(fields.backoff, spec),
+    retryOn: retryOn(fields.retryOn, spec.retryOn),
+    runTimeoutMs: durationMs(fields.runTimeout, spec.runTimeout) ?? 0,
     startTimeoutMs,
-    resultTtlMs: resultTtlMs("spec.result_ttl", spec.resultTtl) ?? limit.DEFAULT_RESULT_TTL_MS,
-    onDuplicate: onDuplicate(spec.onDuplicate),
+    resultTtlMs: resultTtlMs(fields.resultTtl, spec.resultTtl) ?? limit.DEFAULT_RESULT_TTL_MS,
+    onDuplicate: onDuplicate(fields.onDuplicate, spec.onDuplicate),
     rejectPayloadMismatch: spec.rejectPayloadMismatch,
   };
 }
@@ -145,40 +175,37 @@ export function integer(field: string, value: number, min: number, max: number):
   return value;
 }
 
-function onDuplicate(policy: ProtoOnDuplicate): OnDuplicate {
+function onDuplicate(field: string, policy: ProtoOnDuplicate): OnDuplicate {
   const known = policies[policy];
-  if (!known) throw invalidField("spec.on_duplicate", `${policy} is not a policy this broker knows`);
+  if (!known) throw invalidField(field, `${policy} is not a policy this broker knows`);
   return known;
 }
 
-function backoff({ backoff: asked }: ProtoJobSpec): Backoff {
+function retryOn(field: string, asked: ProtoRetryOn): RetryOn {
+  const known = retries[asked];
+  if (!known) throw invalidField(field, `${asked} is nothing this broker knows`);
+  return known;
+}
+
+function backoff(field: string, { backoff: asked }: ProtoJobSpec): Backoff {
   const most = { max: limit.MAX_BACKOFF_MS };
-  const initialMs = durationMs("spec.backoff.initial", asked?.initial, most) ?? limit.DEFAULT_BACKOFF_INITIAL_MS;
-  const maxMs = durationMs("spec.backoff.max", asked?.max, most) ?? Math.max(initialMs, limit.DEFAULT_BACKOFF_MAX_MS);
+  const initialMs = durationMs(`${field}.initial`, asked?.initial, most) ?? limit.DEFAULT_BACKOFF_INITIAL_MS;
+  const maxMs = durationMs(`${field}.max`, asked?.max, most) ?? Math.max(initialMs, limit.DEFAULT_BACKOFF_MAX_MS);
   const multiplier = asked?.multiplier || limit.DEFAULT_BACKOFF_MULTIPLIER;
   if (!(multiplier >= 1 && multiplier <= limit.MAX_BACKOFF_MULTIPLIER)) {
-    throw invalidField(
-      "spec.backoff.multiplier",
-      `is ${multiplier}; it goes from 1 to ${limit.MAX_BACKOFF_MULTIPLIER}`,
-    );
+    throw invalidField(`${field}.multiplier`, `is ${multiplier}; it goes from 1 to ${limit.MAX_BACKOFF_MULTIPLIER}`);
   }
-  if (maxMs < initialMs)
-    throw invalidField("spec.backoff.max", `is ${maxMs} ms, below spec.backoff.initial, ${initialMs} ms`);
+  if (maxMs < initialMs) throw invalidField(`${field}.max`, `is ${maxMs} ms, below ${field}.initial, ${initialMs} ms`);
   return { initialMs, multiplier, maxMs };
 }
 
-function headersAndLabels({ headers, labels }: ProtoJobSpec, maxBytes: number) {
+function headersAndLabels(field: string, { headers, labels }: ProtoJobSpec, maxBytes: number) {
   let bytes = 0;
   for (const [name, value] of [...Object.entries(headers), ...Object.entries(labels)]) {
     bytes += Buffer.byteLength(name, "utf8") + Buffer.byteLength(value, "utf8");
   }
   if (bytes > maxBytes)
-    throw tooLarge(
-      "spec.headers",
-      bytes,
-      maxBytes,
-      "headers and labels together: send less, or put it into the payload",
-    );
+    throw tooLarge(field, bytes, maxBytes, "headers and labels together: send less, or put it into the payload");
   return { headers, labels };
 }
 

@@ -30,6 +30,7 @@ import type { FailureDetail, Progress, Status } from "../job/job.ts";
 import { cutUtf8 } from "../job/lifecycle.ts";
 import type { Claimed } from "../storage/storage.ts";
 import type { Access } from "./access.ts";
+import { servicesFrom } from "./announcement.ts";
 import { decode, pathOf } from "./bytes.ts";
 import { durationOf, payloadFrom, statusInit, timestampOf } from "./translate.ts";
 import { durationMs, jobId, queueName } from "./validate.ts";
@@ -127,6 +128,7 @@ function helloFrom(hello: ProtoHello): Hello {
     workerId,
     sessionId,
     queues: queuesFrom("hello.subscriptions", hello.subscriptions),
+    services: servicesFrom("hello.subscriptions", hello.subscriptions),
     window: hello.window,
     held: hello.held.map((held) => leaseRef("hello.held", held)),
     renewOnPong: hello.renewOnPong,
@@ -142,6 +144,7 @@ function frameFrom(frame: ProtoWorkerFrame): WorkerFrame {
     ...(window !== undefined && { window }),
     ...(subscriptionsUpdate && {
       queues: queuesFrom("subscriptions_update.subscriptions", subscriptionsUpdate.subscriptions),
+      services: servicesFrom("subscriptions_update.subscriptions", subscriptionsUpdate.subscriptions),
     }),
     renewals: renewals.map((renewal) => leaseRef("renewals", renewal)),
     settlements: settlements.map(settlementFrom),
@@ -185,7 +188,8 @@ function outcomeFrom({ outcome }: ProtoSettlement): Settlement["outcome"] {
       const { contentType, messageType, data } = payloadFrom(outcome.value.payload);
       bounded("settlements.completed.payload.content_type", contentType, limit.MAX_CONTENT_TYPE_BYTES);
       bounded("settlements.completed.payload.message_type", messageType, limit.MAX_MESSAGE_TYPE_BYTES);
-      return { kind: "completed", payload: { contentType, messageType, data } };
+      const headers = headersFrom(outcome.value.headers);
+      return { kind: "completed", payload: { contentType, messageType, data, ...headers } };
     }
     case "failed":
       return failedFrom(outcome.value);
@@ -200,18 +204,34 @@ function outcomeFrom({ outcome }: ProtoSettlement): Settlement["outcome"] {
 
 function failedFrom(failed: Failed): Settlement["outcome"] {
   const detail = failureDetail(failed);
-  const retryable = failed.retryable ?? retryableByDefault(detail.status.code);
+  const { code } = detail.status;
+  const retryable = failed.retryable ?? retryableByDefault(code);
+  const retryableAsUnavailable = failed.retryable ?? code === Code.UNAVAILABLE;
   const retryAfterMs = durationMs("settlements.failed.retry_after", failed.retryAfter, { zero: true });
-  return { kind: "failed", detail, retryable, ...(retryAfterMs !== undefined && { retryAfterMs }) };
+  return {
+    kind: "failed",
+    detail,
+    retryable,
+    retryableAsUnavailable,
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+  };
 }
 
 /** A failure is kept whatever its size: what is over the limit is cut, since refusing it would lose the failure. */
-function failureDetail({ status, type, stack }: Failed): FailureDetail {
+function failureDetail({ status, type, stack, headers }: Failed): FailureDetail {
   return {
     status: statusFrom(status),
     type: cutUtf8(type, limit.MAX_FAILURE_TYPE_BYTES),
     stack: cutUtf8(stack, limit.MAX_STACK_BYTES),
+    ...headersFrom(headers),
   };
+}
+
+/** All of them, or none: an outcome is never refused for what goes along with it. */
+function headersFrom(headers: Record<string, string>): { headers?: Record<string, string> } {
+  const texts = Object.entries(headers).flat();
+  const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text, "utf8"), 0);
+  return texts.length > 0 && bytes <= limit.MAX_HEADERS_BYTES ? { headers } : {};
 }
 
 function statusFrom(status: ProtoStatus | undefined): Status {

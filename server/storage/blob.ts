@@ -1,5 +1,8 @@
 /** How backends keep the parts of a job that their queries never look into. One codec for both. */
-import type { FailureDetail, Payload, Progress } from "../job/job.ts";
+import type { FailureDetail, Payload, Progress, Result } from "../job/job.ts";
+import type { JobRecord } from "../job/record.ts";
+
+type Retries = Pick<JobRecord, "backoff" | "retryOn">;
 
 /** Method, headers, labels, content type and message type: all a worker or a person reads beside the data. */
 export interface Envelope {
@@ -8,9 +11,13 @@ export interface Envelope {
   labels: Record<string, string>;
 }
 
-/** content type NUL message type NUL data: the data is not copied into text. */
-export function encodePayload(payload: Payload): Buffer {
-  return Buffer.concat([Buffer.from(`${payload.contentType}\0${payload.messageType}\0`, "utf8"), payload.data]);
+/** In front of headers: no content type starts with it. */
+const WITH_HEADERS = 1;
+
+/** content type NUL message type NUL data: the data is not copied into text. Before it, where a result has any, headers as JSON. */
+export function encodePayload({ contentType, messageType, data, headers }: Result): Buffer {
+  const before = headers ? `${String.fromCharCode(WITH_HEADERS)}${JSON.stringify(Object.entries(headers))}\0` : "";
+  return Buffer.concat([Buffer.from(`${before}${contentType}\0${messageType}\0`, "utf8"), data]);
 }
 
 /** What a job counts for in its queue: Unfinished.bytes. */
@@ -20,15 +27,22 @@ export function bytesOf({ payload, ...envelope }: Envelope & { payload: Payload 
   return Buffer.byteLength(encodeEnvelope(envelope)) + types + data.length;
 }
 
-export function decodePayload(blob: Uint8Array): Payload {
+export function decodePayload(blob: Uint8Array): Result {
   const buffer = Buffer.from(blob.buffer, blob.byteOffset, blob.byteLength);
-  const first = buffer.indexOf(0);
+  const start = buffer[0] === WITH_HEADERS ? buffer.indexOf(0) + 1 : 0;
+  const first = buffer.indexOf(0, start);
   const second = buffer.indexOf(0, first + 1);
   return {
-    contentType: buffer.toString("utf8", 0, first),
+    contentType: buffer.toString("utf8", start, first),
     messageType: buffer.toString("utf8", first + 1, second),
     data: buffer.subarray(second + 1),
+    ...(start > 0 && { headers: headersFrom(JSON.parse(buffer.toString("utf8", 1, start - 1))) }),
   };
+}
+
+/** fromEntries defines own properties, so "__proto__" stays an ordinary key. */
+function headersFrom(entries: [string, string][]): Record<string, string> {
+  return Object.fromEntries(entries);
 }
 
 /** The method alone where there is nothing else, to keep small jobs small; JSON otherwise (a method starts with "/" or is plain text, never with "["). */
@@ -41,23 +55,24 @@ export function encodeEnvelope(envelope: Envelope): string {
 export function decodeEnvelope(text: string): Envelope {
   if (!text.startsWith("[")) return { method: text, headers: {}, labels: {} };
   const [method, headers, labels] = JSON.parse(text) as [string, [string, string][], [string, string][]];
-  // fromEntries defines own properties, so "__proto__" stays an ordinary key.
-  return { method, headers: Object.fromEntries(headers), labels: Object.fromEntries(labels) };
+  return { method, headers: headersFrom(headers), labels: headersFrom(labels) };
 }
 
 export function encodeFailure(detail: FailureDetail): string {
   const { status, type, stack } = detail;
   const details = status.details.map((any) => [any.typeUrl, Buffer.from(any.value).toString("base64")]);
-  return JSON.stringify([status.code, status.message, details, type, stack]);
+  const headers = detail.headers && [Object.entries(detail.headers)];
+  return JSON.stringify([status.code, status.message, details, type, stack, ...(headers ?? [])]);
 }
 
 export function decodeFailure(text: string): FailureDetail {
-  const [code, message, details, type, stack] = JSON.parse(text) as [
+  const [code, message, details, type, stack, headers] = JSON.parse(text) as [
     number,
     string,
     [string, string][],
     string,
     string,
+    [string, string][]?,
   ];
   return {
     status: {
@@ -67,6 +82,21 @@ export function decodeFailure(text: string): FailureDetail {
     },
     type,
     stack,
+    ...(headers && { headers: headersFrom(headers) }),
+  };
+}
+
+/** How a job is retried: back-off, and what is retried where that is not any failure: "100,2,30000", "100,2,30000,unavailable". */
+export function encodeRetries({ backoff, retryOn }: Retries): string {
+  const { initialMs, multiplier, maxMs } = backoff;
+  return `${initialMs},${multiplier},${maxMs}${retryOn === "unavailable" ? ",unavailable" : ""}`;
+}
+
+export function decodeRetries(text: string): Retries {
+  const [initialMs, multiplier, maxMs, retryOn] = text.split(",");
+  return {
+    backoff: { initialMs: Number(initialMs), multiplier: Number(multiplier), maxMs: Number(maxMs) },
+    retryOn: retryOn === "unavailable" ? retryOn : "failure",
   };
 }
 

@@ -4,11 +4,12 @@
  * tests check every storage with it after every history, `queuecall fsck` one
  * that is in use.
  */
+import { MAX_DESCRIPTOR_SET_BYTES, MAX_SERVICE_METHODS, QUEUE_PATTERN } from "../../protocol/limits.ts";
 import { isTerminal, type JobState } from "../job/job.ts";
 import { startBy, transitions } from "../job/lifecycle.ts";
 import type { JobRecord } from "../job/record.ts";
 import { bytesOf } from "./blob.ts";
-import type { InspectedJob, Inspection } from "./storage.ts";
+import type { InspectedJob, Inspection, Service } from "./storage.ts";
 
 export interface Finding {
   problem:
@@ -21,7 +22,10 @@ export interface Finding {
     | "wrong count of bytes"
     | "part of no job"
     | "not named"
-    | "wrong type";
+    | "wrong type"
+    | "impossible service";
+  /** An announced service. */
+  service?: string;
   jobId?: string;
   state?: string;
   version?: number;
@@ -62,6 +66,19 @@ export function findingsIn({ jobs, indexes, bytes, orphans }: Inspection): Findi
     ...miscounts(jobs, bytes),
     ...orphans.map((detail): Finding => ({ problem: "part of no job", detail })),
   ];
+}
+
+/** @param service what is kept of one that is in the list of services; undefined: nothing */
+export function findingsInService(name: string, service: Service | undefined): Finding[] {
+  const { methods = [], descriptorSet } = service ?? {};
+  const facts: Record<string, boolean> = {
+    name: QUEUE_PATTERN.test(name),
+    methods: methods.length > 0 && methods.length <= MAX_SERVICE_METHODS,
+    "names of methods": methods.every((path) => path.startsWith(`/${name}/`)),
+    "descriptor set": (descriptorSet?.length ?? 0) <= MAX_DESCRIPTOR_SET_BYTES,
+  };
+  const wrong = Object.keys(facts).filter((fact) => !facts[fact]);
+  return wrong.length > 0 ? [{ problem: "impossible service", service: name, detail: wrong.join(", ") }] : [];
 }
 
 function findingsOf(index: IndexName, entries: readonly string[], records: Map<string, JobRecord>): Finding[] {

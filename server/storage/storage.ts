@@ -25,6 +25,7 @@ import type {
   Payload,
   Progress,
   QueueLimits,
+  Result,
 } from "../job/job.ts";
 import type { JobRecord } from "../job/record.ts";
 
@@ -141,6 +142,19 @@ export interface Storage {
   /** What brokers announced last, this one included, as far as it is still valid; by broker id. */
   announced(): Promise<Map<string, Attached>>;
 
+  /**
+   * Remembers a service that workers serve: its methods are added to those known, its descriptor set takes the place of the one
+   * before. For ever: a service is there also while no worker is. "full": it would be one service more than MAX_SERVICES, have
+   * more than MAX_SERVICE_METHODS, or the storage is full; nothing was changed.
+   */
+  addService(service: Service): Promise<"added" | "full">;
+
+  /** One that was announced, or undefined. */
+  service(name: string): Promise<Service | undefined>;
+
+  /** The names of all that were, sorted. */
+  services(): Promise<string[]>;
+
   /** Tells other brokers that something may have changed. Best effort: may be lost, doubled, late. Never throws. */
   hint(broker: string, hint: Hint): void;
 
@@ -155,6 +169,16 @@ export interface Storage {
 
   /** Finishes what is under way, then lets go of files and connections. */
   close(): Promise<void>;
+}
+
+/** A gRPC service that workers serve. Its full name is also its queue's. */
+export interface Service {
+  /** "acme.v1.Thumbnailer" */
+  name: string;
+  /** Paths: "/acme.v1.Thumbnailer/Render". Sorted. */
+  methods: string[];
+  /** A google.protobuf.FileDescriptorSet, for those who can read it. */
+  descriptorSet?: Uint8Array;
 }
 
 export interface StorageInfo {
@@ -276,12 +300,14 @@ export type ExtendAnswer =
   | { kind: "lost" };
 
 export type SettleOutcome =
-  | { kind: "completed"; payload: Payload }
+  | { kind: "completed"; payload: Result }
   | {
       kind: "failed";
       failureKind: "handler" | "result_too_large";
       detail: FailureDetail;
       retryable: boolean;
+      /** The same for a job that is retried on UNAVAILABLE only. Default: as `retryable`. */
+      retryableAsUnavailable?: boolean;
       retryAfterMs?: number;
     }
   | { kind: "released" }
@@ -442,7 +468,7 @@ export interface InspectedJob {
   record: JobRecord;
   /** Present while it is kept: dropped on SUCCEEDED. */
   payload?: Payload;
-  result?: Payload;
+  result?: Result;
   progress?: Progress;
   method: string;
   headers: Record<string, string>;

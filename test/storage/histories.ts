@@ -1,5 +1,5 @@
 /** Random histories of verbs for the lockstep: made from a seed alone, so that a failure can be run again. */
-import type { JobKey, JobState, JobSummary, OnDuplicate } from "../../server/job/job.ts";
+import type { JobKey, JobState, JobSummary, OnDuplicate, RetryOn } from "../../server/job/job.ts";
 import type {
   Claim,
   ClaimAnswer,
@@ -71,6 +71,7 @@ export class History {
       [6, () => this.#tick()],
       [5, () => this.#look()],
       [2, () => this.#pause()],
+      [2, () => this.#announce()],
       [14, () => this.#advance()],
       [1, () => this.#reopen()],
     ];
@@ -114,6 +115,7 @@ export class History {
       priority: this.#pick(0, 0, 1, -1),
       delayMs: this.#pick(0, 0, 0, GRID, 3 * GRID),
       maxAttempts: this.#pick(1, 2, 5, 20),
+      retryOn: this.#pick<RetryOn>("failure", "failure", "unavailable"),
       backoff: { initialMs: 2 * GRID, multiplier: 2, maxMs: 6 * GRID },
       runTimeoutMs: this.#pick(0, 0, 2 * GRID),
       startTimeoutMs: this.#pick(0, 0, 2 * GRID, 4 * GRID),
@@ -178,7 +180,9 @@ export class History {
     const { key, token } = this.#lease();
     const outcome = this.#pick<SettleOutcome>(
       completed(this.#pick("", "result")),
+      { kind: "completed", payload: { ...payload("with headers"), headers: { h: "1" } } },
       failed(),
+      failed({ retryableAsUnavailable: false }),
       failed({ retryAfterMs: this.#pick(0, GRID, 2 * GRID) }),
       failed({ retryable: false }),
       failed({ retryable: false, failureKind: "result_too_large" }),
@@ -270,6 +274,20 @@ export class History {
     const queue = this.#pick(...this.queues);
     const paused = this.#random() < 0.5;
     return { title: `${paused ? "pause" : "resume"} ${queue}`, run: (storage) => storage.pause(queue, paused) };
+  }
+
+  #announce(): Step {
+    const name = this.#pick("a.A", "b.B");
+    const methods = [`/${name}/${this.#pick("One", "Two", "Three")}`];
+    const descriptorSet = this.#pick(undefined, Buffer.from("1"), Buffer.from("2"));
+    return {
+      title: `announce ${methods} ${descriptorSet}`,
+      run: async (storage) => [
+        await storage.addService({ name, methods, ...(descriptorSet && { descriptorSet }) }),
+        await storage.services(),
+        await storage.service(name),
+      ],
+    };
   }
 
   #advance(): Step {

@@ -37,6 +37,7 @@ export function specOf(jobId: string, fields: Partial<JobSpec> = {}): JobSpec {
     delayMs: 0,
     maxAttempts: 3,
     backoff: { initialMs: 10 * SECOND, multiplier: 2, maxMs: 300 * SECOND },
+    retryOn: "failure",
     runTimeoutMs: 0,
     startTimeoutMs: 0,
     resultTtlMs: TTL,

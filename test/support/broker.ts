@@ -79,6 +79,7 @@ export function spec(fields: Partial<JobSpec> = {}): JobSpec {
     delayMs: 0,
     maxAttempts: 3,
     backoff: { initialMs: 100, multiplier: 2, maxMs: 30_000 },
+    retryOn: "failure",
     runTimeoutMs: 0,
     startTimeoutMs: 0,
     resultTtlMs: 3_600_000,

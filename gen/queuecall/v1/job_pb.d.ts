@@ -232,6 +232,13 @@ export declare type JobSpec = Message<"queuecall.v1.JobSpec"> & {
    * @generated from field: bool reject_payload_mismatch = 15;
    */
   rejectPayloadMismatch: boolean;
+
+  /**
+   * Which failures are retried where the worker does not say. Default RETRY_ON_FAILURE.
+   *
+   * @generated from field: queuecall.v1.RetryOn retry_on = 16;
+   */
+  retryOn: RetryOn;
 };
 
 /**
@@ -573,6 +580,13 @@ export declare type Job = Message<"queuecall.v1.Job"> & {
     value: JobFailure;
     case: "failure";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * What the worker sent along with the result or the failure. Lower-case names; values of names in "-bin" are base64.
+   *
+   * @generated from field: map<string, string> outcome_headers = 19;
+   */
+  outcomeHeaders: { [key: string]: string };
 };
 
 /**
@@ -689,6 +703,40 @@ export enum OnDuplicate {
  * Describes the enum queuecall.v1.OnDuplicate.
  */
 export declare const OnDuplicateSchema: GenEnum<OnDuplicate>;
+
+/**
+ * Which failures are worth another try, where the worker does not say. A worker
+ * that goes away without an answer is always worth one.
+ *
+ * @generated from enum queuecall.v1.RetryOn
+ */
+export enum RetryOn {
+  /**
+   * The same as FAILURE.
+   *
+   * @generated from enum value: RETRY_ON_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Failures whose code another try can help (Failed.retryable), and attempts over their run_timeout.
+   *
+   * @generated from enum value: RETRY_ON_FAILURE = 1;
+   */
+  FAILURE = 1,
+
+  /**
+   * Only UNAVAILABLE: for handlers that may not be idempotent. What transparent calls do.
+   *
+   * @generated from enum value: RETRY_ON_UNAVAILABLE = 2;
+   */
+  UNAVAILABLE = 2,
+}
+
+/**
+ * Describes the enum queuecall.v1.RetryOn.
+ */
+export declare const RetryOnSchema: GenEnum<RetryOn>;
 
 /**
  * What an enqueue did.

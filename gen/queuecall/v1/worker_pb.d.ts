@@ -120,11 +120,22 @@ export declare type Subscription = Message<"queuecall.v1.Subscription"> & {
   queue: string;
 
   /**
-   * Methods the worker serves on it, for announcement. Jobs are routed by queue alone.
+   * Methods the worker serves on it. Jobs are routed by queue alone. Where the queue is the full name of a gRPC service, its
+   * unary methods ("/acme.v1.Thumbnailer/Render") are announced: from then on every broker takes calls of them by any gRPC
+   * stub as jobs, also while no worker is connected; "/acme.v1.Thumbnailer/*" announces all of them, for workers that do not know
+   * their names. Methods of other services are not announced. At most 1,000, of 256 bytes each.
    *
    * @generated from field: repeated string methods = 2;
    */
   methods: string[];
+
+  /**
+   * A serialized google.protobuf.FileDescriptorSet that has the service and all that its files import, for JSON and
+   * reflection. Optional; the newest one is kept. At most 256 KiB.
+   *
+   * @generated from field: bytes descriptor_set = 3;
+   */
+  descriptorSet: Uint8Array;
 };
 
 /**
@@ -534,6 +545,13 @@ export declare type Completed = Message<"queuecall.v1.Completed"> & {
    * @generated from field: queuecall.v1.Payload payload = 1;
    */
   payload?: Payload | undefined;
+
+  /**
+   * Go with it: response metadata. Lower-case names; values of names in "-bin" are base64. 8 KiB in all.
+   *
+   * @generated from field: map<string, string> headers = 2;
+   */
+  headers: { [key: string]: string };
 };
 
 /**
@@ -564,7 +582,8 @@ export declare type Failed = Message<"queuecall.v1.Failed"> & {
 
   /**
    * Whether another try can help. Absent: yes unless the code is INVALID_ARGUMENT, NOT_FOUND,
-   * ALREADY_EXISTS, PERMISSION_DENIED, UNAUTHENTICATED, FAILED_PRECONDITION, OUT_OF_RANGE or UNIMPLEMENTED.
+   * ALREADY_EXISTS, PERMISSION_DENIED, UNAUTHENTICATED, FAILED_PRECONDITION, OUT_OF_RANGE or UNIMPLEMENTED;
+   * for jobs with RETRY_ON_UNAVAILABLE only if the code is UNAVAILABLE.
    *
    * @generated from field: optional bool retryable = 3;
    */
@@ -583,6 +602,13 @@ export declare type Failed = Message<"queuecall.v1.Failed"> & {
    * @generated from field: string stack = 5;
    */
   stack: string;
+
+  /**
+   * Go with the failure, if it is the job's last: response metadata, as in Completed. 8 KiB in all; more is left out.
+   *
+   * @generated from field: map<string, string> headers = 6;
+   */
+  headers: { [key: string]: string };
 };
 
 /**

@@ -1,30 +1,21 @@
 /** The services on @grpc/grpc-js: raw bytes in and out, so that malformed messages are answered by our own words. */
-import {
-  type handleUnaryCall,
-  Metadata,
-  type Server,
-  type ServerDuplexStream,
-  type ServerWritableStream,
-} from "@grpc/grpc-js";
+import type { handleUnaryCall, Server, ServerDuplexStream, ServerWritableStream } from "@grpc/grpc-js";
 import { CallError } from "../../../protocol/errors.ts";
 import { maxMessageBytes } from "../../../protocol/limits.ts";
-import type { Broker, Call } from "../../broker/broker.ts";
+import type { Broker } from "../../broker/broker.ts";
 import type { Visit } from "../access.ts";
 import type { StreamMethod, UnaryMethod } from "../bytes.ts";
 import { Exchanges, exchangePath, type PacedLink } from "../exchange.ts";
+import { Counter, type OnBug } from "../in-flight.ts";
 import { services } from "../services.ts";
-import { toWireStatus } from "../status.ts";
+import { Transparent } from "../transparent.ts";
 import { WorkStream, workPath } from "../worker-service.ts";
+import { callOf, grpcStatus, same } from "./calls.ts";
 import { type Caller, type Door, RevocableCall } from "./door.ts";
+import { handleOthers } from "./http2-server.ts";
+import { transparentHandler } from "./transparent.ts";
 
 type Bytes = Uint8Array;
-interface GrpcCall extends Caller {
-  getDeadline(): number | Date;
-  on(event: "cancelled", fn: () => void): unknown;
-}
-
-/** Told of what should not happen: a bug, never a caller's mistake. */
-export type OnBug = (error: unknown, path: string) => void;
 
 /** Calls under way, so that a drain can wait for them. */
 export interface InFlight {
@@ -34,8 +25,6 @@ export interface InFlight {
   /** Sends multiplexed callers elsewhere, and resolves once no call is under way. */
   drain(): Promise<void>;
 }
-
-const same = (bytes: Bytes): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 /** Whether requests of the method do not end by themselves: bidirectional streams. */
 export function staysOpen(path: string): boolean {
@@ -56,6 +45,8 @@ export function register(server: Server, broker: Broker, onBug: OnBug, door?: Do
     stream: new WorkStream(broker, link, visit),
   }));
   server.register(workPath, work, same, same, "bidi");
+
+  handleOthers(server, transparentHandler(new Transparent(broker), calls, onBug, door));
 
   const { brokerId, clock, settings } = broker;
   const exchanges = new Exchanges({
@@ -206,15 +197,6 @@ function bidiHandler(
   };
 }
 
-function callOf(call: GrpcCall): Call {
-  const deadline = Number(call.getDeadline());
-  return {
-    deadlineMs: Number.isFinite(deadline) ? Math.max(0, deadline - Date.now()) : undefined,
-    // grpc-js says "cancelled" after a normal end as well: what is called back must bear that.
-    onGone: (fn) => void call.on("cancelled", fn),
-  };
-}
-
 function drained(call: ServerWritableStream<Bytes, Bytes>): Promise<void> {
   return new Promise((resolve) => {
     const go = () => {
@@ -223,32 +205,4 @@ function drained(call: ServerWritableStream<Bytes, Bytes>): Promise<void> {
     };
     call.on("drain", go).on("cancelled", go).on("close", go);
   });
-}
-
-export function grpcStatus(error: unknown, path: string, onBug: OnBug) {
-  const { code, message, details, trailers } = toWireStatus(error);
-  if (trailers["queuecall-reason"] === "INTERNAL") onBug(error, path);
-  const metadata = new Metadata();
-  metadata.set("grpc-status-details-bin", same(details));
-  for (const [name, value] of Object.entries(trailers)) metadata.set(name, value);
-  return Object.assign(new Error(message), { code, details: message, metadata });
-}
-
-class Counter {
-  count = 0;
-  #waiting: (() => void)[] = [];
-
-  begin(): () => void {
-    this.count++;
-    let over = false;
-    return () => {
-      if (over) return;
-      over = true;
-      if (--this.count === 0) for (const resolve of this.#waiting.splice(0)) resolve();
-    };
-  }
-
-  idle(): Promise<void> {
-    return this.count === 0 ? Promise.resolve() : new Promise((resolve) => this.#waiting.push(resolve));
-  }
 }

@@ -3,9 +3,10 @@
  *
  * - `grpc-timeout` above 2^31−1 ms wraps to an instant timeout (it is computed with `| 0`): clamped before it is read.
  * - Bounds on connections, streams, headers and time: bounds.ts.
+ * - A path without a handler is answered UNIMPLEMENTED before anybody is asked: its table of handlers gets one for all others.
  *
- * Both reach into the server's creation, so tests hold them (test/rpc/bad-input.test.ts, test/transport): an upgrade that
- * moves something turns red.
+ * All reach into the server's creation, so tests hold them (test/rpc/bad-input.test.ts, test/transport, test/transparent): an
+ * upgrade that moves something turns red.
  */
 import type { Http2Server, IncomingHttpHeaders } from "node:http2";
 import { Server, type ServerOptions } from "@grpc/grpc-js";
@@ -13,6 +14,7 @@ import { MAX_TIMER_MS } from "../../../protocol/limits.ts";
 import { type Bounds, enforce, grpcBounds, http2Bounds } from "./bounds.ts";
 
 interface Internals {
+  handlers: Map<string, unknown>;
   commonServerOptions: object;
   createHttp2Server(credentials: unknown): Http2Server;
 }
@@ -33,6 +35,22 @@ export function createGrpcServer(options: ServerOptions, bounds: Bounds): Server
     return http2;
   };
   return server;
+}
+
+type Handle = Parameters<Server["register"]>[1];
+
+/** Takes the calls whose path no handler was registered for: bytes in, bytes out. */
+export function handleOthers(server: Server, handle: Handle): void {
+  const same = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const others = { func: handle, serialize: same, deserialize: same, type: "bidi" };
+  class Handlers extends Map<string, unknown> {
+    override get(path: string): unknown {
+      // A call learns its path from its handler.
+      return super.get(path) ?? { ...others, path };
+    }
+  }
+  const internals = server as unknown as Internals;
+  internals.handlers = new Handlers(internals.handlers);
 }
 
 const UNIT_MS: Record<string, number> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };

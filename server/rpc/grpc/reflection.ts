@@ -9,7 +9,7 @@ import { file_queuecall_v1_admin } from "../../../gen/queuecall/v1/admin_pb.js";
 import { file_queuecall_v1_broker } from "../../../gen/queuecall/v1/broker_pb.js";
 import { file_queuecall_v1_multiplex } from "../../../gen/queuecall/v1/multiplex_pb.js";
 import { file_queuecall_v1_worker } from "../../../gen/queuecall/v1/worker_pb.js";
-import { grpcStatus } from "./adapter.ts";
+import { grpcStatus } from "./calls.ts";
 import type { Door } from "./door.ts";
 
 type BidiHandler = handleBidiStreamingCall<unknown, unknown>;

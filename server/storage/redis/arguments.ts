@@ -1,7 +1,7 @@
 /** What the larger scripts are told: ARGV, in their order. */
 import { type JobSpec, type QueueLimits, unlimited } from "../../job/job.ts";
 import { attemptMessage } from "../../job/lifecycle.ts";
-import { encodeEnvelope, encodeFailure, encodePayload } from "../blob.ts";
+import { encodeEnvelope, encodeFailure, encodePayload, encodeRetries } from "../blob.ts";
 import type { Claim, ClaimAtOnce, SettleOutcome } from "../storage.ts";
 import type { Argument } from "./client.ts";
 
@@ -18,7 +18,7 @@ export function specArguments(spec: JobSpec, { maxLength, maxBytes }: QueueLimit
     spec.runTimeoutMs,
     spec.startTimeoutMs,
     spec.resultTtlMs,
-    `${spec.backoff.initialMs},${spec.backoff.multiplier},${spec.backoff.maxMs}`,
+    encodeRetries(spec),
     envelope.length,
     Buffer.concat([envelope, encodePayload(spec.payload)]),
     limit(maxLength),
@@ -50,9 +50,10 @@ export function outcomeArguments(outcome: SettleOutcome): Argument[] {
     case "completed":
       return [encodePayload(outcome.payload)];
     case "failed": {
-      const { detail, failureKind, retryable, retryAfterMs } = outcome;
+      const { detail, failureKind, retryable, retryableAsUnavailable = retryable, retryAfterMs } = outcome;
       const message = attemptMessage(detail.status.message);
-      return [encodeFailure(detail), message, failureKind, flag(retryable), retryAfterMs ?? ""];
+      const again = flag(retryable) + flag(retryableAsUnavailable);
+      return [encodeFailure(detail), message, failureKind, again, retryAfterMs ?? ""];
     }
     case "cancelled": {
       const message = "the worker cancelled the job unasked";

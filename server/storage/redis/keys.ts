@@ -23,6 +23,8 @@
  *   qc:queues:0 … 15     zset    names of queues, by when they were last said to be in use: registry.ts
  *   qc:{#brokers}:b      zset    brokers, by when what they announced is over
  *   qc:{#brokers}:a      hash    what each announced: attached.ts
+ *   qc:{#services}:names set     names of announced services
+ *   qc:{#services}:s:<name> hash  its methods, and "descriptors"
  *   qc:schema            string  version of all this
  */
 
@@ -85,6 +87,7 @@ export class Keys {
     if (name === "schema") return { type: "string", queue: "", ofJobs: false };
     if (/^queues:\d+$/.test(name)) return { type: "zset", queue: "", ofJobs: false };
     const [, tag = "", rest = ""] = /^\{([^}]*)\}:(.*)$/s.exec(name) ?? [];
+    if (tag === "#services") return { type: rest === "names" ? "set" : "hash", queue: "", ofJobs: false };
     if (tag === "#brokers") return { type: rest === "a" ? "hash" : "zset", queue: "", ofJobs: false };
     const [part = ""] = rest;
     const type = types[rest.includes(":") ? `${part}:` : rest];
@@ -110,6 +113,14 @@ export class Keys {
 
   registry(index: number): string {
     return `${this.#prefix}:queues:${index}`;
+  }
+
+  services(): string {
+    return `${this.#prefix}:{#services}:names`;
+  }
+
+  service(name: string): string {
+    return `${this.#prefix}:{#services}:s:${name}`;
   }
 
   schema(): string {

@@ -1,7 +1,7 @@
 /** A job's record as prelude.lua stores it, read back into JobRecord. */
 import type { FailedAttempt } from "../../job/job.ts";
 import type { JobRecord } from "../../job/record.ts";
-import { decodeFailure } from "../blob.ts";
+import { decodeFailure, decodeRetries } from "../blob.ts";
 
 /** Fields that are numbers, and what is meant where one is absent: ABSENT of prelude.lua. */
 const numbers = {
@@ -51,8 +51,7 @@ export function decodeRecord(
   for (const name of texts) job[name] = text(name);
   for (const name of bytes) job[name] = hex(name);
   for (const name of ["waiters", "watchers"]) job[name] = splitNames(text(name));
-  const [initialMs, multiplier, maxMs] = (text("backoff") || BACKOFF).split(",").map(Number);
-  job.backoff = { initialMs, multiplier, maxMs };
+  Object.assign(job, decodeRetries(text("backoff") || BACKOFF));
   job.cancelRequested = text("cancelRequested") === "1";
   job.joinedBy = hex("joinedBy").match(REQUEST_ID_HEX) ?? [];
   job.history = history.map(decodeAttempt);

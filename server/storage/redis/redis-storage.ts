@@ -23,6 +23,7 @@ import type {
   QueueCounts,
   ReportProgress,
   RetryAnswer,
+  Service,
   Settle,
   SettleAnswer,
   Storage,
@@ -68,6 +69,7 @@ import {
   type StatusReply,
 } from "./replies.ts";
 import { type ScriptName, script } from "./scripts.ts";
+import { Services } from "./services.ts";
 import { survey } from "./survey.ts";
 import { parseRedisUrl, type Target } from "./url.ts";
 
@@ -108,6 +110,7 @@ class RedisStorage implements Storage {
   readonly #readiness: Readiness;
   readonly #link: Link;
   readonly #registry: Registry;
+  readonly #services: Services;
   readonly #hintLine: HintLine;
   readonly #subscribed = Promise.withResolvers<void>();
   readonly #listeners = new Set<(hint: Hint) => void>();
@@ -140,6 +143,7 @@ class RedisStorage implements Storage {
       now: () => clock.monotonic() + this.#offsetMs,
       run: (script, of, args) => this.#run(script, of, args),
     });
+    this.#services = new Services(this.#link, keys);
     let turn = 0;
     this.#hintLine = new HintLine({
       clock,
@@ -324,6 +328,23 @@ class RedisStorage implements Storage {
 
   async announced(): Promise<Map<string, Attached>> {
     return decodeAnnounced((await this.#run("announced", this.#keys.ofBrokers(), [])) as Buffer[]);
+  }
+
+  async addService(service: Service): Promise<"added" | "full"> {
+    try {
+      return (await this.#services.add(service)) ? "added" : "full";
+    } catch (error) {
+      if (isFull(error)) return "full";
+      throw error;
+    }
+  }
+
+  service(name: string): Promise<Service | undefined> {
+    return this.#services.find(name);
+  }
+
+  services(): Promise<string[]> {
+    return this.#services.names();
   }
 
   hint(broker: string, hint: Hint): void {

@@ -23,6 +23,7 @@ export type ScriptName =
   | "name"
   | "unname"
   | "announced"
+  | "add-service"
   | "inspect";
 
 export interface Script {

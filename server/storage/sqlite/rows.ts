@@ -1,6 +1,6 @@
 /** Between records and rows, and the statements that move them. */
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from "node:sqlite";
-import type { FailedAttempt, FailureDetail, JobKey, Payload, Progress } from "../../job/job.ts";
+import type { FailedAttempt, FailureDetail, JobKey, Payload, Progress, Result } from "../../job/job.ts";
 import { startBy } from "../../job/lifecycle.ts";
 import type { JobRecord } from "../../job/record.ts";
 import {
@@ -9,11 +9,13 @@ import {
   decodeFailure,
   decodePayload,
   decodeProgress,
+  decodeRetries,
   type Envelope,
   encodeEnvelope,
   encodeFailure,
   encodePayload,
   encodeProgress,
+  encodeRetries,
 } from "../blob.ts";
 import { asArrays } from "./node-sqlite.ts";
 import { columnOf, numberFields, textFields } from "./schema.ts";
@@ -169,12 +171,12 @@ export class Rows {
     this.#dropPayload.run(id);
   }
 
-  result({ id }: Kept): Payload | undefined {
+  result({ id }: Kept): Result | undefined {
     const row = one(this.#result, id);
     return row && decodePayload(row[0] as Uint8Array);
   }
 
-  setResult({ id }: Kept, payload: Payload): void {
+  setResult({ id }: Kept, payload: Result): void {
     this.#setResult.run(id, encodePayload(payload));
   }
 
@@ -232,12 +234,11 @@ export function all(statement: StatementSync, ...values: SQLInputValue[]): SQLOu
 
 /** The values of `changing`, in its order. */
 function toRow(job: JobRecord, bytes: number): SQLInputValue[] {
-  const { initialMs, multiplier, maxMs } = job.backoff;
   return [
     ...numberFields.map((field) => job[field]),
     ...textFields.map((field) => job[field]),
     job.cancelRequested ? 1 : 0,
-    `${initialMs},${multiplier},${maxMs}`,
+    encodeRetries(job),
     startBy(job),
     bytes,
     encodeLists(job),
@@ -247,12 +248,11 @@ function toRow(job: JobRecord, bytes: number): SQLInputValue[] {
 export function fromRow(row: SQLOutputValue[]): Kept {
   const job: Record<string, unknown> = {};
   for (let i = 1; i < selected.length; i++) job[selected[i] as string] = row[i];
-  const [cancelRequested, backoff, , bytes, lists] = row.slice(selected.length) as [
+  const [cancelRequested, retries, , bytes, lists] = row.slice(selected.length) as [
     ...[number, string, number, number, string],
   ];
-  const [initialMs, multiplier, maxMs] = backoff.split(",").map(Number);
   job.cancelRequested = cancelRequested === 1;
-  job.backoff = { initialMs, multiplier, maxMs };
+  Object.assign(job, decodeRetries(retries));
   decodeLists(job as unknown as JobRecord, lists);
   return { id: row[0] as number, job: job as unknown as JobRecord, bytes };
 }

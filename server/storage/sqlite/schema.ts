@@ -9,7 +9,7 @@ import type { DatabaseSync } from "node:sqlite";
 /** "qcal": how a file is known as ours. */
 export const APPLICATION_ID = 0x7163616c;
 /** Rises with every change of the schema; a file with a higher one is refused. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 /** Columns that hold a field of JobRecord of the same name, in camelCase, as it is. */
 export const numberFields = [
@@ -54,7 +54,7 @@ const TABLES = `
     ${numberFields.map((field) => `${columnOf(field)} INTEGER NOT NULL,`).join("\n    ")}
     ${textFields.map((field) => `${columnOf(field)} TEXT NOT NULL,`).join("\n    ")}
     cancel_requested INTEGER NOT NULL,
-    backoff TEXT NOT NULL,   -- "initial,multiplier,max"
+    backoff TEXT NOT NULL,   -- encodeRetries of ../blob.ts
     start_by INTEGER NOT NULL, -- lifecycle.startBy; 0: cannot time out
     bytes INTEGER NOT NULL,  -- of envelope and payload, as they were when the run was stored
     lists TEXT NOT NULL      -- JSON of what is usually empty; "" if all of it is
@@ -73,6 +73,8 @@ const TABLES = `
   CREATE TABLE progress (id INTEGER PRIMARY KEY, report TEXT NOT NULL) STRICT;
   CREATE TABLE queues (name TEXT PRIMARY KEY, grace_until INTEGER NOT NULL, looked_at INTEGER NOT NULL,
     paused INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  -- Methods: JSON.
+  CREATE TABLE services (name TEXT PRIMARY KEY, methods TEXT NOT NULL, descriptor_set BLOB) STRICT, WITHOUT ROWID;
 `;
 
 /**

@@ -31,6 +31,7 @@ import type {
   QueueCounts,
   ReportProgress,
   RetryAnswer,
+  Service,
   Settle,
   SettleAnswer,
   Storage,
@@ -50,6 +51,7 @@ import { type Opened, openDatabase } from "./open-file.ts";
 import { Queues } from "./queues.ts";
 import { Reserve } from "./reserve.ts";
 import { type IndexName, indexes, type Kept } from "./rows.ts";
+import { Services } from "./services.ts";
 import { isFull } from "./sqlite-error.ts";
 import { TimeDriven } from "./time-driven.ts";
 
@@ -67,6 +69,7 @@ class SqliteStorage implements Storage {
   readonly #db: DatabaseSync;
   readonly #jobs: Jobs;
   readonly #queues: Queues;
+  readonly #services: Services;
   readonly #timeDriven: TimeDriven;
   readonly #claims: Claims;
   readonly #commits: GroupCommit;
@@ -84,6 +87,7 @@ class SqliteStorage implements Storage {
     this.#db = db;
     this.#jobs = new Jobs(db);
     this.#queues = new Queues(db);
+    this.#services = new Services(db);
     this.#timeDriven = new TimeDriven(this.#jobs, this.#queues);
     this.#claims = new Claims(this.#jobs, options.brokerId);
     this.#commits = new GroupCommit(this.#transactions(), options.clock, (error) => this.#fail(error));
@@ -254,6 +258,23 @@ class SqliteStorage implements Storage {
     const last = this.#announced;
     const valid = last !== undefined && last.until > this.#options.clock.now();
     return new Map(valid ? [[this.#options.brokerId, last.attached]] : []);
+  }
+
+  async addService(service: Service): Promise<"added" | "full"> {
+    try {
+      return await this.#commits.submit(() => this.#services.add(service));
+    } catch (error) {
+      if (error instanceof StorageUnavailable && isFull(error.cause)) return "full";
+      throw error;
+    }
+  }
+
+  service(name: string): Promise<Service | undefined> {
+    return this.#commits.submit(() => this.#services.find(name));
+  }
+
+  services(): Promise<string[]> {
+    return this.#commits.submit(() => this.#services.names());
   }
 
   hint(): void {}

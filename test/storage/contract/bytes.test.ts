@@ -155,6 +155,20 @@ onEveryBackend("bytes", (rig) => {
       expect(({} as Record<string, string>)["polluted?"]).toBeUndefined();
     });
 
+    test("what goes along with an outcome stays what it is", async () => {
+      await rig.enqueue("a");
+      await rig.enqueue("b");
+      const { jobs } = await rig.claim();
+      await rig.settled(jobs[0]!, { kind: "completed", payload: { ...text("x"), headers: odd } });
+      await rig.settled(jobs[1]!, failed({ detail: { ...failed().detail, headers: odd }, retryable: false }));
+      const [done, undone] = await rig.storage.readMany([key("a"), key("b")]);
+      const { outcome } = done!;
+      expect(outcome?.kind === "result" && Object.entries(outcome.payload.headers!)).toEqual(Object.entries(odd));
+      expect(outcome).toMatchObject({ payload: { data: Buffer.from("x"), contentType: "" } });
+      const failure = undone!.outcome;
+      expect(failure?.kind === "failure" && Object.entries(failure.failure.headers!)).toEqual(Object.entries(odd));
+    });
+
     test("a worker's name and words with separators in them", async () => {
       const words = 'w\u001f|:,;{}"\\ 🙂';
       await rig.enqueue("a", { maxAttempts: 5 });

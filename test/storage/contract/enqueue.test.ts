@@ -83,6 +83,7 @@ onEveryBackend("enqueue", (rig) => {
       startTimeoutMs: 50 * SECOND,
       resultTtlMs: 77 * SECOND,
       backoff: spec.backoff,
+      retryOn: spec.retryOn,
       fence: 0,
       leaseToken: "",
       leaseUntil: 0,

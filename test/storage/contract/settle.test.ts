@@ -95,6 +95,51 @@ onEveryBackend("settle", (rig) => {
     expect(now.outcome).toMatchObject({ kind: "failure", failure: { kind: "result_too_large" } });
   });
 
+  describe("retried on UNAVAILABLE only", () => {
+    const cautious = { retryOn: "unavailable" as const, runTimeoutMs: 20 * SECOND };
+
+    test.each([
+      [true, false, "failed"],
+      [true, true, "scheduled"],
+      [false, false, "failed"],
+      [true, undefined, "scheduled"],
+    ] as const)("a failure: retryable %s, as unavailable %s: %s", async (retryable, asUnavailable, state) => {
+      await rig.enqueue("a", cautious);
+      const outcome = { retryable, ...(asUnavailable !== undefined && { retryableAsUnavailable: asUnavailable }) };
+      expect((await rig.settled(await rig.claimOne(), failed(outcome))).status.state).toBe(state);
+      expect((await rig.record("a")).retryOn).toBe("unavailable");
+      await rig.enqueue("b");
+      expect((await rig.settled(await rig.claimOne(), failed(outcome))).status.state).toBe(
+        retryable ? "scheduled" : "failed",
+      );
+    });
+
+    test("a run timeout: FAILED, though tries are left; a lost worker: the next try", async () => {
+      await rig.enqueue("a", cautious);
+      await rig.claimOne();
+      await rig.advance(20 * SECOND);
+      const { changed } = await rig.tick();
+      expect(changed).toMatchObject([{ status: { state: "failed", outcome: { failure: { kind: "run_timeout" } } } }]);
+      await rig.enqueue("b", { retryOn: "unavailable" });
+      await rig.claimOne();
+      await rig.advance(LEASE);
+      expect(await rig.tick()).toMatchObject({ changed: [{ status: { jobId: "b", state: "queued" } }] });
+      expect((await rig.claimOne()).attempt).toBe(2);
+    });
+
+    test("its back-off and a new run stay as they are", async () => {
+      await rig.enqueue("a", cautious);
+      await rig.settled(await rig.claimOne(), failed({ retryable: false }));
+      await rig.storage.retry(key("a"), { hungryHere: true });
+      expect(await rig.record("a")).toMatchObject({
+        retryOn: "unavailable",
+        backoff: { initialMs: 10 * SECOND, multiplier: 2, maxMs: 300 * SECOND },
+      });
+      await rig.settled(await rig.claimOne(), failed(), { jitter: 0.5 });
+      expect((await rig.tick()).nextInMs).toBeLessThanOrEqual(5 * SECOND);
+    });
+  });
+
   describe("back-off", () => {
     const cases: [number, number, number][] = [
       // attempt, jitter, seconds

@@ -92,7 +92,8 @@ describe("scripts", () => {
     for (const head of [/^-- ARGV: /m, /^-- Returns /m, /^-- Cost: /m]) expect(text).toMatch(head);
     const flags = /^#!lua(?: flags=(\S+))?\n/.exec(text)?.[1];
     const reads = ["read.lua", "read-many.lua", "count.lua", "list.lua", "inspect.lua", "announced.lua"];
-    expect(flags).toBe(file === "enqueue.lua" ? undefined : reads.includes(file) ? "no-writes" : "allow-oom");
+    const grows = ["enqueue.lua", "add-service.lua"];
+    expect(flags).toBe(grows.includes(file) ? undefined : reads.includes(file) ? "no-writes" : "allow-oom");
     const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("--"));
     expect(lines.length).toBeLessThanOrEqual(60);
   });
@@ -109,9 +110,10 @@ describe("scripts", () => {
       [...table.matchAll(/(\w+) = ('[^']*'|\d+)/g)].map(([, name, value]) => [name, value]),
     );
     const { record, envelopeBytes } = decodeRecord("q", "a", [], [], null);
-    const { queue, jobId, backoff, history, ...fields } = record;
+    const { queue, jobId, backoff, retryOn, history, ...fields } = record;
     const asLua = (value: unknown) => (typeof value === "number" ? String(value) : value === false ? "0" : "''");
     const same = Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, asLua(value)]));
+    expect(retryOn).toBe("failure");
     expect({ ...same, backoff: `'${Object.values(backoff).join(",")}'`, envelope: String(envelopeBytes) }).toEqual(
       absent,
     );

@@ -66,12 +66,20 @@ local function complete(job)
   job.crashes = 0
 end
 
+-- What is retried is the fourth part of the back-off, where it is not any failure.
+local function only_unavailable(job)
+  return string.find(job.backoff, ',unavailable', 1, true) ~= nil
+end
+
+-- `retryable`: "1" or "0" for jobs that are retried on any failure, then for those on UNAVAILABLE only.
 -- Answers whether it ended with what the worker said.
 local function fail(job, kind, message, retryable, retry_after, jitter)
   log_attempt(job, message)
   settled(job)
   if job.cancelRequested == 1 then return finish(job, 'cancelled', 'cancelled') end
-  if not retryable or job.attempt >= job.maxAttempts then
+  local at = only_unavailable(job) and 2 or 1
+  local again = string.sub(retryable, at, at) == '1'
+  if not again or job.attempt >= job.maxAttempts then
     finish(job, 'failed', kind)
     return true
   end
@@ -121,7 +129,7 @@ local function expire_run(job, jitter)
   log_attempt(job, 'run_timeout')
   unleased(job)
   if job.cancelRequested == 1 then return finish(job, 'cancelled', 'cancelled') end
-  if job.attempt >= job.maxAttempts then return finish(job, 'failed', 'run_timeout') end
+  if job.attempt >= job.maxAttempts or only_unavailable(job) then return finish(job, 'failed', 'run_timeout') end
   retry_later(job, backoff_ms(job, jitter))
 end
 

@@ -12,7 +12,7 @@ local function end_attempt(job, kind, jitter, message)
     complete(job)
     return true
   elseif kind == 'failed' then
-    return fail(job, ARGV[10], message, ARGV[11] == '1', tonumber(ARGV[12]), jitter)
+    return fail(job, ARGV[10], message, ARGV[11], tonumber(ARGV[12]), jitter)
   elseif kind == 'released' then
     release(job)
   elseif kind == 'cancelled' then

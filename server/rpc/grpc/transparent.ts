@@ -1,0 +1,62 @@
+/** Transparent calls on @grpc/grpc-js. Whether a path can be called is known before its messages are read, so that every kind of call gets its answer at once. */
+import type { Metadata, ServerDuplexStream } from "@grpc/grpc-js";
+import { CallError } from "../../../protocol/errors.ts";
+import type { Counter, OnBug } from "../in-flight.ts";
+import type { Headers } from "../metadata.ts";
+import type { Transparent, TransparentReply } from "../transparent.ts";
+import { callOf, grpcStatus, metadataOf } from "./calls.ts";
+import type { Door } from "./door.ts";
+
+type Bytes = Uint8Array;
+type Stream = ServerDuplexStream<Bytes, Bytes>;
+
+/** @param door absent: everybody may do everything */
+export function transparentHandler(transparent: Transparent, calls: Counter, onBug: OnBug, door?: Door) {
+  return async (stream: Stream): Promise<void> => {
+    const done = calls.begin();
+    // The stream broke, or our own status passed by.
+    stream.on("error", () => {});
+    const path = stream.getPath();
+    const request = { path, headers: headersOf(stream.metadata), message: () => onlyMessage(stream, path) };
+    const call = callOf(stream);
+    try {
+      const reply = await (door
+        ? door.through(stream, call, (inside, visit) => transparent.handle(request, inside, visit))
+        : transparent.handle(request, call));
+      answer(stream, reply);
+    } catch (error) {
+      stream.emit("error", grpcStatus(error, path, onBug));
+    } finally {
+      done();
+    }
+  };
+}
+
+function answer(stream: Stream, { message, headers }: TransparentReply): void {
+  stream.sendMetadata(metadataOf(headers));
+  stream.write(message);
+  stream.end();
+}
+
+function headersOf(metadata: Metadata): Headers {
+  return Object.entries(metadata.toHttp2Headers()).map(([name, values]) => [name, [values].flat().join(",")] as const);
+}
+
+/** A second message is a stream of them, which is no job; so is none. */
+function onlyMessage(stream: Stream, path: string): Promise<Bytes> {
+  return new Promise((resolve, reject) => {
+    let message: Bytes | undefined;
+    const refuse = (what: string) =>
+      reject(
+        new CallError("NO_SUCH_METHOD", `${path} was called with ${what}: only unary calls can be jobs`, {
+          metadata: { method: path },
+        }),
+      );
+    stream.on("data", (bytes: Bytes) => {
+      if (message) refuse("a stream of messages");
+      message ??= bytes;
+    });
+    stream.on("end", () => (message ? resolve(message) : refuse("no message")));
+    stream.on("cancelled", () => refuse("no end"));
+  });
+}

@@ -1,0 +1,38 @@
+/** The services that were announced: their names in one set, and of each its methods and its descriptor set in one hash. */
+import { MAX_SERVICE_METHODS, MAX_SERVICES } from "../../../protocol/limits.ts";
+import type { Service } from "../storage.ts";
+import type { Keys } from "./keys.ts";
+import type { Link } from "./link.ts";
+import { script } from "./scripts.ts";
+
+const DESCRIPTORS = "descriptors";
+
+export class Services {
+  readonly #link: Link;
+  readonly #keys: Keys;
+
+  constructor(link: Link, keys: Keys) {
+    this.#link = link;
+    this.#keys = keys;
+  }
+
+  /** Answers whether there was room. */
+  async add({ name, methods, descriptorSet }: Service): Promise<boolean> {
+    const keys = [this.#keys.services(), this.#keys.service(name)];
+    const terms = [name, MAX_SERVICES, MAX_SERVICE_METHODS, descriptorSet ?? "", ...methods];
+    return (await this.#link.run(script("add-service"), keys, terms)) === 1;
+  }
+
+  async find(name: string): Promise<Service | undefined> {
+    // ioredis makes an object of this reply.
+    const fields = (await this.#link.command("hgetall", this.#keys.service(name))) as unknown as Record<string, Buffer>;
+    const { [DESCRIPTORS]: descriptorSet, ...methods } = fields;
+    const paths = Object.keys(methods).sort();
+    return paths.length > 0 ? { name, methods: paths, ...(descriptorSet && { descriptorSet }) } : undefined;
+  }
+
+  async names(): Promise<string[]> {
+    const names = (await this.#link.command("smembers", this.#keys.services())) as Buffer[];
+    return names.map((name) => name.toString()).sort();
+  }
+}
