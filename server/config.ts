@@ -124,6 +124,14 @@ const names: Kind<readonly string[]> = {
   show: (value) => value.join(","),
 };
 
+const origins: Kind<readonly string[]> = {
+  placeholder: "ORIGINS",
+  expected: "origins separated by commas, such as https://app.example.com,http://localhost:5173, or *",
+  parse: (value) =>
+    /^(\*|https?:\/\/[^\s,/]+( *, *https?:\/\/[^\s,/]+)*)$/.test(value) ? value.split(/ *, */) : undefined,
+  show: (value) => value.join(","),
+};
+
 function duration(min = 100): Kind<number> {
   return {
     placeholder: "DURATION",
@@ -145,7 +153,13 @@ function oneOf<T extends string>(choices: readonly T[]): Kind<T> {
 /** Every setting of a broker, in the order of --help. */
 export const settings: readonly Setting[] = [
   setting("grpc", "grpc", address, "gRPC (HTTP/2) address: all services, health, reflection", "127.0.0.1:7455"),
-  setting("http", "http", addressOrOff, "HTTP address: /metrics, /healthz, /readyz", "127.0.0.1:8455"),
+  setting(
+    "http",
+    "http",
+    addressOrOff,
+    "HTTP address: Connect, gRPC-Web, gRPC, /metrics, /healthz, /readyz",
+    "127.0.0.1:8455",
+  ),
   setting(
     "storage",
     "storage",
@@ -196,6 +210,7 @@ export const settings: readonly Setting[] = [
     names,
     "user metadata of transparent calls that travels to the worker and back",
   ),
+  broker("cors-origins", "corsOrigins", origins, "browser pages of these origins may call on the HTTP port"),
   broker("max-waiters", "maxWaiters", count, "calls that wait at one time"),
   broker("max-sessions", "maxSessions", count, "worker streams at one time"),
   broker("max-connections", "maxConnections", count, "connections to the gRPC port at one time"),
@@ -222,7 +237,8 @@ function setting<K extends keyof Values>(
 
 function broker<K extends keyof BrokerSettings>(name: string, key: K, kind: Setting<K>["kind"], help: string): Setting {
   const value = defaultSettings[key];
-  return setting(name, key, kind, help, value === undefined ? undefined : kind.show(value as never));
+  const shown = value === undefined ? undefined : kind.show(value as never);
+  return setting(name, key, kind, help, shown === "" ? undefined : shown);
 }
 
 /** `QUEUECALL_MAX_WAIT` for `max-wait`. */

@@ -11,9 +11,9 @@ import { type HttpPort, listenHttp } from "./http/http-server.ts";
 import { jobLog } from "./observe/job-log.ts";
 import type { Metrics } from "./observe/metrics.ts";
 import { TimedStorage } from "./observe/timed-storage.ts";
+import { Door } from "./rpc/door.ts";
 import { register, staysOpen } from "./rpc/grpc/adapter.ts";
 import { TlsCredentials } from "./rpc/grpc/credentials.ts";
-import { Door } from "./rpc/grpc/door.ts";
 import { createGrpcServer } from "./rpc/grpc/http2-server.ts";
 import { addReflection } from "./rpc/grpc/reflection.ts";
 import { type BrokerSettings, defaultSettings } from "./settings.ts";
@@ -135,17 +135,12 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
     const credentials = access.tls ? new TlsCredentials(access.tls) : ServerCredentials.createInsecure();
     grpcAddress = await listen(server, options.grpc ?? "127.0.0.1:7455", credentials);
     if (metrics) {
-      // Connect and gRPC-Web handlers, and the dashboard, are to come here as `mount`.
       const { tls, gate } = access;
       const refused = seldom(clock, "HTTP", logger);
-      httpPort = await openHttp(http, {
-        unready: () => unready(storage, draining),
-        metrics,
-        tls,
-        gate,
-        refused,
-        onBug,
-      });
+      const { connectMount } = await import("./rpc/connect/adapter.ts");
+      const mount = connectMount({ broker, calls: calls.counter, onBug, door });
+      const unreadyNow = () => unready(storage, draining);
+      httpPort = await openHttp(http, { unready: unreadyNow, metrics, tls, gate, mount, refused, onBug });
     }
   } catch (error) {
     stopWatching();

@@ -40,6 +40,8 @@ export interface BrokerSettings {
   maxHeadersBytes: number;
   /** User metadata of transparent calls that travels with the job, and back: names, in which a `*` stands for any characters. */
   passHeaders: readonly string[];
+  /** Origins of browser pages that may call on the HTTP port, such as https://app.example.com; "*" is all. */
+  corsOrigins: readonly string[];
   /** Calls that wait at one time; more are refused with TOO_MANY_WAITERS. */
   maxWaiters: number;
   /** Worker streams at one time. */
@@ -77,6 +79,7 @@ export const defaultSettings: Readonly<BrokerSettings> = {
   maxResultBytes: DEFAULT_MAX_PAYLOAD_BYTES,
   maxHeadersBytes: MAX_HEADERS_BYTES,
   passHeaders: ["traceparent", "tracestate", "baggage", "x-*", "*-bin"],
+  corsOrigins: [],
   maxWaiters: 100_000,
   maxSessions: 10_000,
   maxConnections: 10_000,

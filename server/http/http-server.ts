@@ -7,16 +7,15 @@
  *   GET /readyz    200 while calls are accepted, else 503 and why, in one line
  *   GET /metrics   Prometheus text; with tokens on, for those who may `admin` all queues
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { AddressInfo, Server } from "node:net";
 import type { TLSSocket, TlsOptions } from "node:tls";
 import { CallError, type Reason } from "../../protocol/errors.ts";
 import { EVERY_QUEUE, type Gate, namesIn } from "../rpc/access.ts";
+import { type Bounds, createListener } from "./two-protocols.ts";
 
-/** Connections at one time: scrapers, probes and people, not callers by the thousand. */
-const MAX_CONNECTIONS = 1_000;
-const MAX_HEADERS = 100;
+/** Connections at one time. A browser has a few, a proxy some for all its callers. */
+const MAX_CONNECTIONS = 10_000;
 
 /** Prometheus text, written when it is asked for. */
 export interface Exposition {
@@ -65,13 +64,14 @@ export interface HttpPort {
  * @throws the error of `listen`, e.g. EADDRINUSE
  */
 export async function listenHttp(address: string, options: HttpServerOptions): Promise<HttpPort> {
-  const handle = (request: IncomingMessage, response: ServerResponse) => void answer(request, response, options);
-  const { tls } = options;
-  const bounds = boundsOf(options);
-  const server = tls ? createTlsServer({ ...bounds, ...tls.options }, handle) : createServer(bounds, handle);
-  const stopReloading = tls?.onChange((renewed) => (server as TlsServer).setSecureContext(renewed));
+  const listener = createListener(
+    (request, response) => void answer(request, response, options),
+    boundsOf(options),
+    options.tls?.options,
+  );
+  const stopReloading = options.tls?.onChange((renewed) => listener.setSecureContext(renewed));
+  const { server } = listener;
   server.maxConnections = MAX_CONNECTIONS;
-  server.maxHeadersCount = MAX_HEADERS;
   const { host, port } = hostAndPort(address);
   await listening(server, port, host);
   // Of accepting, e.g. out of descriptors. Without a listener it would end the process.
@@ -79,12 +79,20 @@ export async function listenHttp(address: string, options: HttpServerOptions): P
   const { port: taken } = server.address() as AddressInfo;
   return {
     address: `${address.slice(0, address.lastIndexOf(":"))}:${taken}`,
-    close: () =>
-      new Promise((resolve) => {
-        stopReloading?.();
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    close() {
+      stopReloading?.();
+      return listener.close();
+    },
+  };
+}
+
+/** Who sends a little now and then holds a connection for as long as this, and not longer. */
+function boundsOf({ headersTimeoutMs = 10_000, requestTimeoutMs = 60_000 }: HttpServerOptions): Bounds {
+  return {
+    headersTimeout: headersTimeoutMs,
+    requestTimeout: requestTimeoutMs,
+    connectionsCheckingInterval: headersTimeoutMs / 2,
+    handshakeTimeout: headersTimeoutMs,
   };
 }
 
@@ -168,10 +176,11 @@ function send(response: ServerResponse, { status, body, contentType = "text/plai
     "cache-control": "no-store",
   };
   // Node leaves the body out where HEAD was asked.
-  response.writeHead(status, headers).end(body);
+  response.writeHead(status, headers);
+  response.end(body);
 }
 
-function listening(server: Server | TlsServer, port: number, host: string): Promise<void> {
+function listening(server: Server, port: number, host: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject).listen(port, host, () => {
       server.off("error", reject);

@@ -1,6 +1,5 @@
 /** BrokerService.EnqueueBatch: many enqueues in one call, each for itself. What is wrong with one is its status. */
-import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import {
   BrokerService,
   EnqueueBatchRequestSchema,
@@ -35,7 +34,8 @@ export function enqueueBatch(
       return itemOf(await enqueue(item, call));
     } catch (error) {
       if (!(error instanceof CallError)) throw error;
-      return { job: { queue, jobId }, status: fromBinary(StatusSchema, toWireStatus(error).details) };
+      const { code, message, details } = toWireStatus(error);
+      return { job: { queue, jobId }, status: { code, message, details } };
     }
   };
   return {

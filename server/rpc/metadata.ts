@@ -48,11 +48,11 @@ export class Metadata {
 
   /** What of them travels. What no metadata can be stays behind. */
   pick(headers: Headers): Record<string, string> {
-    const picked = [...headers].filter(([name, value]) => this.#travels(name) && isValue(name, value));
+    const picked = [...headers].filter(([name, value]) => this.travels(name) && isValue(name, value));
     return Object.fromEntries(picked);
   }
 
-  #travels(name: string): boolean {
+  travels(name: string): boolean {
     return NAME.test(name) && this.#listed(name) && !isNever(name);
   }
 }

@@ -50,12 +50,8 @@ export class Transparent {
    */
   async handle(request: TransparentRequest, call: Call, access?: Access): Promise<TransparentReply> {
     const { path, headers } = request;
-    const name = serviceOf(path);
-    const asked = headersFrom(headers);
-    const { queue = name, waits } = asked;
-    // Of both, so that no right on one queue tells what services there are.
-    access?.require(waits ? ["enqueue", "wait"] : ["enqueue"], [...new Set([queue, name])]);
-    const service = await this.#find(name, path);
+    const { service, asked, queue } = await this.find(path, headers, access);
+    const { waits } = asked;
     const message = await request.message(service);
     const spec = this.#spec(path, queue, message, asked, headers, messageTypeOf(service, path));
     const { clock } = this.#broker;
@@ -65,7 +61,16 @@ export class Transparent {
     return this.#outcome(accepted);
   }
 
-  /** @throws CallError NO_SUCH_SERVICE, NO_SUCH_METHOD */
+  /** What is called, if the caller may know of it. @throws CallError PERMISSION_DENIED, INVALID_FIELD, NO_SUCH_SERVICE, NO_SUCH_METHOD */
+  async find(path: string, headers: Headers, access?: Access) {
+    const name = serviceOf(path);
+    const asked = headersFrom(headers);
+    const { queue = name, waits } = asked;
+    // Of both, so that no right on one queue tells what services there are.
+    access?.require(waits ? ["enqueue", "wait"] : ["enqueue"], [...new Set([queue, name])]);
+    return { service: await this.#find(name, path), asked, queue };
+  }
+
   async #find(name: string, path: string): Promise<KnownService> {
     const service = name === "" || isReserved(name) ? undefined : await this.#broker.services.find(name, path);
     if (!service) throw noSuchService(name, path);
@@ -136,7 +141,7 @@ function messageTypeOf(service: KnownService, path: string): string {
   return methodOf(describe(service), path)?.input.typeName ?? "";
 }
 
-function serviceOf(path: string): string {
+export function serviceOf(path: string): string {
   return /^\/([^/]+)\/[^/]+$/.exec(path)?.[1] ?? "";
 }
 
@@ -153,4 +158,10 @@ function noSuchMethod(service: KnownService, path: string, kind: string | undefi
       ? `${path} is a streaming method: only unary calls can be jobs; call its server directly`
       : `no worker has announced ${path}; streaming methods cannot be`;
   return new CallError("NO_SUCH_METHOD", text, { metadata: { service: service.name, method: path } });
+}
+
+/** A call of a unary method in another form. */
+export function noStreams(path: string, what = "a stream of messages"): CallError {
+  const metadata = { method: path };
+  return new CallError("NO_SUCH_METHOD", `${path} was called with ${what}: only unary calls can be jobs`, { metadata });
 }

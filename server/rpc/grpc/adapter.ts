@@ -5,13 +5,13 @@ import { maxMessageBytes } from "../../../protocol/limits.ts";
 import type { Broker } from "../../broker/broker.ts";
 import type { Visit } from "../access.ts";
 import type { StreamMethod, UnaryMethod } from "../bytes.ts";
+import { type Door, RevocableCall } from "../door.ts";
 import { Exchanges, exchangePath, type PacedLink } from "../exchange.ts";
 import { Counter, type OnBug } from "../in-flight.ts";
 import { services } from "../services.ts";
 import { Transparent } from "../transparent.ts";
 import { WorkStream, workPath } from "../worker-service.ts";
-import { callOf, grpcStatus, same } from "./calls.ts";
-import { type Caller, type Door, RevocableCall } from "./door.ts";
+import { type Caller, callOf, credentialsOf, grpcStatus, same } from "./calls.ts";
 import { handleOthers } from "./http2-server.ts";
 import { transparentHandler } from "./transparent.ts";
 
@@ -22,6 +22,8 @@ export interface InFlight {
   readonly count: number;
   /** Streams of multiplexed calls. */
   readonly exchanges: number;
+  /** For those of other ports. */
+  readonly counter: Counter;
   /** Sends multiplexed callers elsewhere, and resolves once no call is under way. */
   drain(): Promise<void>;
 }
@@ -59,7 +61,9 @@ export function register(server: Server, broker: Broker, onBug: OnBug, door?: Do
   });
   // Each call goes through the door by itself, so that it ends as an ordinary one does when its right is taken away.
   const exchange = bidiHandler(exchangePath, onBug, door, (link, call) => ({
-    stream: exchanges.open(link, (inside, run) => (door ? door.through(call, inside, run) : run(inside))),
+    stream: exchanges.open(link, (inside, run) =>
+      door ? door.through(credentialsOf(call), inside, run) : run(inside),
+    ),
   }));
   server.register(exchangePath, exchange, same, same, "bidi");
 
@@ -70,6 +74,7 @@ export function register(server: Server, broker: Broker, onBug: OnBug, door?: Do
     get exchanges() {
       return exchanges.streams.size;
     },
+    counter: calls,
     drain() {
       exchanges.drain();
       return calls.idle();
@@ -81,7 +86,7 @@ function unaryHandler(method: UnaryMethod, calls: Counter, onBug: OnBug, door?: 
   return (call, callback) => {
     const done = calls.begin();
     const answer = door
-      ? door.through(call, callOf(call), (inside, visit) => method.handle(call.request, inside, visit))
+      ? door.through(credentialsOf(call), callOf(call), (inside, visit) => method.handle(call.request, inside, visit))
       : method.handle(call.request, callOf(call));
     answer
       .then(
@@ -107,7 +112,7 @@ function streamHandler(method: StreamMethod, calls: Counter, onBug: OnBug, door?
     };
     let visit: Visit | undefined;
     try {
-      visit = door?.enter(call, fail);
+      visit = door?.enter(credentialsOf(call), fail);
       for await (const message of method.handle(call.request, inside, visit)) {
         if (gone) break;
         // A slow reader holds the generator, which reads the newest state when it goes on: nothing queues.
@@ -153,7 +158,7 @@ function bidiHandler(
     };
     let over: (() => void) | undefined;
     try {
-      visit = door?.enter(call, (error) => {
+      visit = door?.enter(credentialsOf(call), (error) => {
         end(error);
         stream.closed();
       });

@@ -1,9 +1,16 @@
 /** What every call of @grpc/grpc-js has: a deadline, an end, a status, metadata. */
 import { Metadata } from "@grpc/grpc-js";
 import type { Call } from "../../broker/broker.ts";
+import { type Credentials, hostOf, namesIn } from "../access.ts";
 import type { OnBug } from "../in-flight.ts";
 import { statusBytes, toWireStatus } from "../status.ts";
-import type { Caller } from "./door.ts";
+
+/** What says who calls. */
+export interface Caller {
+  metadata: Metadata;
+  getPeer(): string;
+  getAuthContext(): { sslPeerCertificate?: { subjectaltname?: string | undefined } } | null;
+}
 
 export interface GrpcCall extends Caller {
   getDeadline(): number | Date;
@@ -38,4 +45,14 @@ export function metadataOf(headers: Record<string, string>): Metadata {
     else for (const each of value.split(",")) metadata.add(name, Buffer.from(each, "base64"));
   }
   return metadata;
+}
+
+export function credentialsOf(caller: Caller): Credentials {
+  const headers = caller.metadata.get("authorization");
+  return {
+    peer: hostOf(caller.getPeer()),
+    // Two of them are one that is malformed.
+    authorization: headers.length === 0 ? undefined : headers.join(", "),
+    certificateNames: () => namesIn(caller.getAuthContext()?.sslPeerCertificate?.subjectaltname),
+  };
 }

@@ -10,7 +10,7 @@
  */
 import type { Http2Server, IncomingHttpHeaders } from "node:http2";
 import { Server, type ServerOptions } from "@grpc/grpc-js";
-import { MAX_TIMER_MS } from "../../../protocol/limits.ts";
+import { clampTimeout } from "../timeouts.ts";
 import { type Bounds, enforce, grpcBounds, http2Bounds } from "./bounds.ts";
 
 interface Internals {
@@ -51,15 +51,4 @@ export function handleOthers(server: Server, handle: Handle): void {
   }
   const internals = server as unknown as Internals;
   internals.handlers = new Handlers(internals.handlers);
-}
-
-const UNIT_MS: Record<string, number> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
-
-/** A grpc-timeout that a 32-bit timer can hold; what is not a timeout is left for grpc-js to refuse. */
-export function clampTimeout(header: string): string {
-  const match = /^(\d{1,8})([HMSmun])$/.exec(header);
-  if (!match) return header;
-  const ms = Number(match[1]) * (UNIT_MS[match[2] as string] as number);
-  // 99,999,999 seconds is more than a 32-bit timer holds; whole seconds below it fit eight digits.
-  return ms > MAX_TIMER_MS ? `${Math.floor(MAX_TIMER_MS / 1000)}S` : header;
 }

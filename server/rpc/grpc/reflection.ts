@@ -9,8 +9,8 @@ import { file_queuecall_v1_admin } from "../../../gen/queuecall/v1/admin_pb.js";
 import { file_queuecall_v1_broker } from "../../../gen/queuecall/v1/broker_pb.js";
 import { file_queuecall_v1_multiplex } from "../../../gen/queuecall/v1/multiplex_pb.js";
 import { file_queuecall_v1_worker } from "../../../gen/queuecall/v1/worker_pb.js";
-import { grpcStatus } from "./calls.ts";
-import type { Door } from "./door.ts";
+import type { Door } from "../door.ts";
+import { credentialsOf, grpcStatus } from "./calls.ts";
 
 type BidiHandler = handleBidiStreamingCall<unknown, unknown>;
 
@@ -39,7 +39,7 @@ function behind(door: Door, server: Server): Server {
               grpcStatus(error, name, () => {}),
             );
           try {
-            const visit = door.enter(call, end);
+            const visit = door.enter(credentialsOf(call), end);
             call.on("cancelled", () => visit.leave()).on("close", () => visit.leave());
           } catch (error) {
             return end(error);

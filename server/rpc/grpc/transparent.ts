@@ -1,11 +1,10 @@
 /** Transparent calls on @grpc/grpc-js. Whether a path can be called is known before its messages are read, so that every kind of call gets its answer at once. */
 import type { Metadata, ServerDuplexStream } from "@grpc/grpc-js";
-import { CallError } from "../../../protocol/errors.ts";
+import type { Door } from "../door.ts";
 import type { Counter, OnBug } from "../in-flight.ts";
 import type { Headers } from "../metadata.ts";
-import type { Transparent, TransparentReply } from "../transparent.ts";
-import { callOf, grpcStatus, metadataOf } from "./calls.ts";
-import type { Door } from "./door.ts";
+import { noStreams, type Transparent, type TransparentReply } from "../transparent.ts";
+import { callOf, credentialsOf, grpcStatus, metadataOf } from "./calls.ts";
 
 type Bytes = Uint8Array;
 type Stream = ServerDuplexStream<Bytes, Bytes>;
@@ -21,7 +20,7 @@ export function transparentHandler(transparent: Transparent, calls: Counter, onB
     const call = callOf(stream);
     try {
       const reply = await (door
-        ? door.through(stream, call, (inside, visit) => transparent.handle(request, inside, visit))
+        ? door.through(credentialsOf(stream), call, (inside, visit) => transparent.handle(request, inside, visit))
         : transparent.handle(request, call));
       answer(stream, reply);
     } catch (error) {
@@ -46,14 +45,9 @@ function headersOf(metadata: Metadata): Headers {
 function onlyMessage(stream: Stream, path: string): Promise<Bytes> {
   return new Promise((resolve, reject) => {
     let message: Bytes | undefined;
-    const refuse = (what: string) =>
-      reject(
-        new CallError("NO_SUCH_METHOD", `${path} was called with ${what}: only unary calls can be jobs`, {
-          metadata: { method: path },
-        }),
-      );
+    const refuse = (what?: string) => reject(noStreams(path, what));
     stream.on("data", (bytes: Bytes) => {
-      if (message) refuse("a stream of messages");
+      if (message) refuse();
       message ??= bytes;
     });
     stream.on("end", () => (message ? resolve(message) : refuse("no message")));
