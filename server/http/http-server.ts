@@ -12,7 +12,7 @@ import type { AddressInfo, Server } from "node:net";
 import type { TLSSocket, TlsOptions } from "node:tls";
 import { CallError, type Reason } from "../../protocol/errors.ts";
 import { EVERY_QUEUE, type Gate, namesIn } from "../rpc/access.ts";
-import { type Bounds, createListener } from "./two-protocols.ts";
+import { createListener } from "./two-protocols.ts";
 
 /** Connections at one time. A browser has a few, a proxy some for all its callers. */
 const MAX_CONNECTIONS = 10_000;
@@ -83,16 +83,6 @@ export async function listenHttp(address: string, options: HttpServerOptions): P
       stopReloading?.();
       return listener.close();
     },
-  };
-}
-
-/** Who sends a little now and then holds a connection for as long as this, and not longer. */
-function boundsOf({ headersTimeoutMs = 10_000, requestTimeoutMs = 60_000 }: HttpServerOptions): Bounds {
-  return {
-    headersTimeout: headersTimeoutMs,
-    requestTimeout: requestTimeoutMs,
-    connectionsCheckingInterval: headersTimeoutMs / 2,
-    handshakeTimeout: headersTimeoutMs,
   };
 }
 

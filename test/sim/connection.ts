@@ -6,7 +6,7 @@ import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import { NotSentError } from "../../client/transport/connection.ts";
 import type { Carrier } from "../../client/transport/exchange.ts";
 import type { LinkState } from "../../client/transport/transport.ts";
-import type { WireStatus } from "../../server/rpc/status.ts";
+import { statusBytes, type WireStatus } from "../../server/rpc/status.ts";
 import type { Network } from "./network.ts";
 import type { Process } from "./time.ts";
 import { type Message, type StreamHandlers, Wire, type WireStream } from "./wire.ts";
@@ -164,8 +164,9 @@ class SimHttp2Stream extends EventEmitter {
     this.#close(error);
   }
 
-  #status({ code, message, details }: WireStatus): void {
-    const more = code === 0 ? {} : { "grpc-status-details-bin": Buffer.from(details).toString("base64") };
+  #status(status: WireStatus): void {
+    const { code, message } = status;
+    const more = code === 0 ? {} : { "grpc-status-details-bin": Buffer.from(statusBytes(status)).toString("base64") };
     this.emit("trailers", { "grpc-status": String(code), "grpc-message": encodeURIComponent(message), ...more });
     this.#close();
   }

@@ -131,8 +131,7 @@ function timeoutOf(header: Headers): number | undefined {
 }
 
 function errorOf({ code, message, details, trailers }: WireStatus): ConnectError {
-  if (details.length === 0) return refusal({ ...create(StatusSchema), code, message, details: [] }, { trailers });
-  return refusal(fromBinary(StatusSchema, details), { trailers });
+  return refusal(create(StatusSchema, { code, message, details }), { trailers });
 }
 
 function broken(): ConnectError {

@@ -13,6 +13,7 @@ import type {
   Claimed,
   Hint,
   Listen,
+  Service,
   Storage,
 } from "../../server/storage/storage.ts";
 import { StorageUnavailable } from "../../server/storage/storage.ts";
@@ -285,6 +286,18 @@ class View implements Storage {
   }
   announced(): Promise<Map<string, Attached>> {
     return this.#ask(async () => this.#shared.announced());
+  }
+
+  addService(service: Service): ReturnType<Storage["addService"]> {
+    return this.#ask(({ inner }) => inner.addService(service));
+  }
+
+  service(name: string): ReturnType<Storage["service"]> {
+    return this.#ask(({ inner }) => inner.service(name));
+  }
+
+  services(): Promise<string[]> {
+    return this.#ask(({ inner }) => inner.services());
   }
 
   hint(broker: string, hint: Hint): void {

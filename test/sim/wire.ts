@@ -23,7 +23,7 @@ export interface StreamHandlers {
   lost(): void;
 }
 
-export const OK: WireStatus = { code: 0, message: "", details: new Uint8Array(0), trailers: {} };
+export const OK: WireStatus = { code: 0, message: "", details: [], trailers: {} };
 
 /** One connection, seen from one end. */
 export class Wire {
