@@ -1,6 +1,6 @@
 /** Interleaved rounds: everything of a scenario runs on the same machine within the same seconds, in turns. */
 import type { Seen } from "./parts/load.ts";
-import { type Stage, Unavailable, type Usage, usageOf } from "./stage.ts";
+import { cpuOf, type Stage, Unavailable } from "./stage.ts";
 
 /** How much of everything: the whole, a smoke, or a test. */
 export interface Size {
@@ -57,20 +57,16 @@ export async function withUsage(
   processes: Record<string, number>,
   load: () => Promise<Pick<Seen, "calls" | "seconds"> & Partial<Seen>>,
 ): Promise<Sample> {
-  const before = Object.entries(processes).map(([role, pid]) => [role, pid, usageOf(pid)] as const);
+  const before = Object.entries(processes).map(([role, pid]) => [role, pid, cpuOf(pid)] as const);
   const { calls, seconds, p50Ms, p99Ms } = await load();
   const sample: Sample = { rate: calls / seconds };
   if (p50Ms !== undefined) sample.p50 = p50Ms;
   if (p99Ms !== undefined) sample.p99 = p99Ms;
-  for (const [role, pid, then] of before) Object.assign(sample, perJob(role, then, usageOf(pid), calls));
-  return sample;
-}
-
-function perJob(role: string, then: Usage | undefined, now: Usage | undefined, jobs: number): Sample {
-  if (!then || !now || jobs === 0) return {};
-  const cpu = ((now.cpu - then.cpu) * 1e6) / jobs;
-  const bytes = (now.bytes - then.bytes) / jobs;
-  return { [`cpu ${role}`]: cpu, ...(Number.isFinite(bytes) && { [`bytes ${role}`]: bytes }) };
+  for (const [role, pid, then] of before) {
+    const now = cpuOf(pid);
+    if (then !== undefined && now !== undefined && calls > 0) sample[`cpu ${role}`] = ((now - then) * 1e6) / calls;
+  }
+  return { ...sample, calls };
 }
 
 export function median(values: readonly number[]): number {

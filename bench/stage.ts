@@ -137,23 +137,13 @@ export class Part {
   }
 }
 
-/** What a process has used since it started. */
-export interface Usage {
-  /** Seconds. */
-  cpu: number;
-  /** Bytes through its reads and writes, sockets and files. */
-  bytes: number;
-}
-
-/** Undefined where the system does not say (it does on Linux). */
-export function usageOf(pid: number): Usage | undefined {
+/** CPU that a process has used since it started. Seconds; undefined where the system does not say (it does on Linux). */
+export function cpuOf(pid: number): number | undefined {
   try {
     // After the name, which may hold anything: fields 14 and 15 of proc(5) in ticks of 10 ms.
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    const io = existsSync(`/proc/${pid}/io`) ? readFileSync(`/proc/${pid}/io`, "latin1") : "";
-    const count = (name: string) => Number(new RegExp(`${name}: (\\d+)`).exec(io)?.[1] ?? Number.NaN);
-    return { cpu: (Number(fields[11]) + Number(fields[12])) / 100, bytes: count("rchar") + count("wchar") };
+    return (Number(fields[11]) + Number(fields[12])) / 100;
   } catch {
     return undefined;
   }

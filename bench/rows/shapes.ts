@@ -32,6 +32,7 @@ export const shapes: Scenario[] = [
       unary: waiting({ ...redis, mode: "unary" }, 64),
       memory: waiting({ storage: "memory" }, 64),
     },
+    figures: ["rate", "p50", "p99", "scripts a job", "bytes into Redis", "bytes out of Redis"],
   },
   {
     name: "large",

@@ -78,8 +78,11 @@ export function waiting(shape: Shape, inFlight: number): Contender {
     const slots = Math.max(1, Math.min(inFlight, size.of(inFlight * 1_000)));
     return async () => {
       await broker.metrics(); // Starts the event loop's histogram afresh.
+      const before = await asked(stage, shape);
       const load = { inFlight: slots, seconds: size.seconds };
       const sample = await withUsage(processes, () => caller.ask<Seen>("wait", load));
+      const now = await asked(stage, shape);
+      for (const [what, count] of Object.entries(now)) sample[what] = (count - before[what]!) / sample.calls!;
       return { ...sample, ...loopDelay(await broker.metrics()) };
     };
   };
@@ -151,6 +154,19 @@ function slowFsync(ms: number | undefined): string[] {
     "-e",
     `inject=${calls}:delay_exit=${ms * 1_000}`,
   ];
+}
+
+/** What Redis was asked so far, by its own count. */
+async function asked(stage: Stage, { storage }: Shape): Promise<Sample> {
+  if (storage !== "redis") return {};
+  const { admin } = await stage.redis();
+  const info = String(await admin.info("stats", "commandstats"));
+  const count = (pattern: RegExp) => Number(pattern.exec(info)?.[1] ?? 0);
+  return {
+    "scripts a job": count(/cmdstat_evalsha:calls=(\d+)/),
+    "bytes into Redis": count(/total_net_input_bytes:(\d+)/),
+    "bytes out of Redis": count(/total_net_output_bytes:(\d+)/),
+  };
 }
 
 function loopDelay(metrics: string): Sample {
