@@ -1,25 +1,35 @@
-/** Everything that takes part: a Redis with its replica, three brokers, workers, callers, and a proxy between any two. */
+/** Everything that takes part: the storage's servers, three brokers, workers, callers, and a proxy between any two. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DEFAULT_LEASE_MS } from "../../protocol/limits.ts";
 import { Stage } from "../faults/stage.ts";
 import { freePorts } from "../support/redis.ts";
 import type { CallerOrders, WorkerOrders } from "./load.ts";
 import { Part } from "./part.ts";
 import { TcpProxy } from "./proxy.ts";
-import { RedisPair } from "./redis-pair.ts";
+import type { Servers } from "./servers.ts";
 
-export const LEASE_MS = 2_000;
 const BROKERS = 3;
-/** Times in proportion to the lease, as the defaults are to theirs. */
-const brokerArgs = [
-  ...["--lease", `${LEASE_MS}ms`, "--reconnect-grace", "1s", "--ping-interval", "1s", "--sweep-interval", "2s"],
-  ...["--probe-interval", "500ms", "--log-level", "error", "--log-format", "json"],
-];
 
-export class Arena implements AsyncDisposable {
-  readonly leaseMs = LEASE_MS;
-  readonly redis: RedisPair;
+export interface ArenaOptions<S extends Servers> {
+  seed: number;
+  servers(brokers: number): Promise<S>;
+  /** Absent: brokers with the settings that they have by themselves. */
+  leaseMs?: number;
+}
+
+/** Times in proportion to the lease, as the defaults are to theirs. */
+function settings(leaseMs: number | undefined): string[] {
+  const quiet = ["--log-level", "error", "--log-format", "json"];
+  if (leaseMs === undefined) return quiet;
+  const intervals = ["--ping-interval", "1s", "--sweep-interval", "2s", "--probe-interval", "500ms"];
+  return [...quiet, "--lease", `${leaseMs}ms`, "--reconnect-grace", "1s", ...intervals];
+}
+
+export class Arena<S extends Servers> implements AsyncDisposable {
+  readonly leaseMs: number;
+  readonly servers: S;
   readonly brokers: readonly Part[];
   readonly workers: readonly Part[];
   readonly callers: readonly Part[];
@@ -29,13 +39,20 @@ export class Arena implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), "queuecall-chaos-"));
   readonly #stage = new Stage();
 
-  private constructor(redis: RedisPair, ports: number[], callers: TcpProxy[], workers: TcpProxy[], seed: number) {
-    this.redis = redis;
-    this.networks = { callers, workers, storage: redis.links };
+  private constructor(
+    servers: S,
+    ports: number[],
+    callers: TcpProxy[],
+    workers: TcpProxy[],
+    { seed, leaseMs }: ArenaOptions<S>,
+  ) {
+    this.servers = servers;
+    this.leaseMs = leaseMs ?? DEFAULT_LEASE_MS;
+    this.networks = { callers, workers, storage: servers.links };
     const urls = (proxies: TcpProxy[]) => proxies.map(({ port }) => `http://127.0.0.1:${port}`);
     this.brokers = ports.map((port, i) => {
-      const options = { grpc: `127.0.0.1:${port}`, args: brokerArgs };
-      return new Part(`b${i + 1}`, async () => (await this.#stage.broker(redis.url(i), options)).child);
+      const options = { grpc: `127.0.0.1:${port}`, args: settings(leaseMs) };
+      return new Part(`b${i + 1}`, async () => (await this.#stage.broker(servers.url(i), options)).child);
     });
     const concurrencies = [16, 8, 4];
     this.workers = concurrencies.map((concurrency, i) => {
@@ -49,11 +66,13 @@ export class Arena implements AsyncDisposable {
     });
   }
 
-  static async start(seed: number): Promise<Arena> {
-    const redis = await RedisPair.start(BROKERS);
+  static async start<S extends Servers>(options: ArenaOptions<S>): Promise<Arena<S>> {
+    const servers = await options.servers(BROKERS);
     const ports = await freePorts(BROKERS);
     const links = () => Promise.all(ports.map((port) => TcpProxy.open(port)));
-    const arena = new Arena(redis, ports, await links(), await links(), seed);
+    const arena = new Arena(servers, ports, await links(), await links(), options);
+    // A run that is cut short leaves nothing behind.
+    process.once("exit", arena.#orphaned);
     try {
       await Promise.all(arena.brokers.map((each) => each.start()));
       await Promise.all([...arena.workers, ...arena.callers].map((each) => each.start()));
@@ -68,10 +87,16 @@ export class Arena implements AsyncDisposable {
     return [...this.brokers, ...this.workers, ...this.callers];
   }
 
+  readonly #orphaned = () => {
+    for (const part of this.parts) part.signal("SIGKILL");
+    rmSync(this.folder, { recursive: true, force: true });
+  };
+
   async [Symbol.asyncDispose](): Promise<void> {
+    process.off("exit", this.#orphaned);
     await this.#stage[Symbol.asyncDispose]();
     await Promise.all([...this.networks.callers, ...this.networks.workers].map((proxy) => proxy.close()));
-    await this.redis[Symbol.asyncDispose]();
+    await this.servers[Symbol.asyncDispose]();
     rmSync(this.folder, { recursive: true, force: true });
   }
 

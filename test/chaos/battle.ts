@@ -6,19 +6,22 @@ import { systemClock } from "../../protocol/clock.ts";
 import { openRedis } from "../../server/storage/redis/redis-storage.ts";
 import type { Inspection, Storage } from "../../server/storage/storage.ts";
 import { type Event, type Final, parse } from "../history/events.ts";
-import { randomOf } from "../storage/histories.ts";
 import { complete } from "../support/processes.ts";
 import { Arena } from "./arena.ts";
-import { type FaultKind, faultKinds } from "./faults.ts";
 import { now, openHistory, watchTime } from "./history-file.ts";
 import { type Answer, queues } from "./load.ts";
 import type { Part } from "./part.ts";
-import { type Blow, schedule } from "./schedule.ts";
+import type { Blow, Step } from "./schedule.ts";
+import type { Servers } from "./servers.ts";
 
-export interface Battle {
+export interface Battle<S extends Servers> {
   seed: number;
-  ms: number;
-  kinds?: readonly FaultKind[];
+  servers(brokers: number): Promise<S>;
+  /** Absent: the product's own. */
+  leaseMs?: number;
+  /** Until there are no more, or the time is over. */
+  steps: Iterable<Step<S>>;
+  ms?: number;
   /** Told what goes on. */
   say(line: string): void;
 }
@@ -28,19 +31,22 @@ export interface Aftermath {
   events: Event[];
   /** What went wrong beside the history: processes that complained, faults that could not be caused or healed, findings of fsck. */
   alarms: string[];
+  /** The longest that a broker took to end after SIGTERM. */
+  slowestDrainMs: number;
 }
 
 /** After the last fault everything has to be over in this time. */
 const DRAIN_MS = 45_000;
 
-export async function fight({ seed, ms, kinds = faultKinds, say }: Battle): Promise<Aftermath> {
+export async function fight<S extends Servers>(battle: Battle<S>): Promise<Aftermath> {
+  const { ms = Number.POSITIVE_INFINITY, steps, say } = battle;
   const driver = new Driver(say);
-  await using arena = await Arena.start(seed);
+  await using arena = await Arena.start(battle);
   // Brokers keep no history of their own: they have as little time as this process.
   watchTime(openHistory(join(arena.folder, "driver.jsonl"), "driver"), "broker");
-  say(`three brokers, three workers, two callers; faults for ${ms / 1000} s`);
+  say("three brokers, three workers, two processes of callers");
   const end = now() + ms;
-  for (const { blows, peaceMs } of schedule(kinds, randomOf(seed))) {
+  for (const { blows, peaceMs } of steps) {
     await Promise.all(blows.map((blow) => driver.strike(arena, blow)));
     if (now() + peaceMs >= end) break;
     await pause(peaceMs);
@@ -49,7 +55,8 @@ export async function fight({ seed, ms, kinds = faultKinds, say }: Battle): Prom
   await driver.drain(arena);
   const files = readdirSync(arena.folder).map((file) => readFileSync(join(arena.folder, file), "utf8"));
   const alarms = [...driver.alarms, ...arena.parts.flatMap((part) => part.alarms)];
-  return { events: [...files.flatMap(parse), ...driver.events], alarms };
+  const slowestDrainMs = Math.max(...arena.brokers.map((broker) => broker.slowestEndMs));
+  return { events: [...files.flatMap(parse), ...driver.events], alarms, slowestDrainMs };
 }
 
 class Driver {
@@ -62,12 +69,17 @@ class Driver {
     this.#say = say;
   }
 
-  async strike(arena: Arena, { kind, ...draw }: Blow): Promise<void> {
+  async strike<S extends Servers>(arena: Arena<S>, { kind, ...draw }: Blow<S>): Promise<void> {
     const at = now();
     try {
+      // Before it is waited for: what is confirmed meanwhile may be too late for it.
+      await kind.inStep?.(arena);
       const struck = await kind.cause(arena, draw);
-      const fault = { kind: "fault", by: "driver", fault: kind.name, ...struck } as const;
-      this.events.push({ at, ...fault, phase: "begin" }, { at: now(), ...fault, phase: "end" });
+      const names = kind.inStep ? [kind.name, "rollback"] : [kind.name];
+      for (const name of names) {
+        const fault = { kind: "fault", by: "driver", fault: name, ...struck } as const;
+        this.events.push({ at, ...fault, phase: "begin" }, { at: now(), ...fault, phase: "end" });
+      }
       this.#note(`${kind.name} (${struck.who ?? struck.on}, ${Math.round(now() - at)} ms)`);
     } catch (error) {
       this.alarms.push(`fault "${kind.name}": ${error instanceof Error ? error.stack : error}`);
@@ -75,9 +87,9 @@ class Driver {
   }
 
   /** Nobody asks any more, all that was asked is answered, all that was stored is done. */
-  async drain(arena: Arena): Promise<void> {
+  async drain(arena: Arena<Servers>): Promise<void> {
     await Promise.all(arena.callers.map((caller) => this.#ended(caller)));
-    const storage = await openRedis(arena.redis.directUrl, { brokerId: "driver", clock: systemClock, warn() {} });
+    const storage = await openRedis(arena.servers.directUrl, { brokerId: "driver", clock: systemClock, warn() {} });
     try {
       await this.#idle(storage);
       await Promise.all(arena.workers.map((worker) => this.#ended(worker)));
@@ -87,7 +99,7 @@ class Driver {
     } finally {
       await storage.close();
     }
-    const { code, stdout, stderr } = await complete(["cli/main.ts", "fsck", "--storage", arena.redis.directUrl]);
+    const { code, stdout, stderr } = await complete(["cli/main.ts", "fsck", "--storage", arena.servers.directUrl]);
     if (code !== 0) this.alarms.push(`fsck ended with ${code}: ${stdout}${stderr}`);
     this.#note(`fsck: ${stderr.trim()}`);
   }

@@ -4,6 +4,7 @@ import type { Fault } from "../history/events.ts";
 import type { Arena } from "./arena.ts";
 import type { Part } from "./part.ts";
 import type { Weather } from "./proxy.ts";
+import type { Servers } from "./servers.ts";
 
 /** A fault as it was drawn: which of several, and how much, from 0 to 1. */
 export interface Draw {
@@ -11,12 +12,14 @@ export interface Draw {
   much: number;
 }
 
-export interface FaultKind {
+export interface FaultKind<S extends Servers = Servers> {
   name: string;
   /** Faults of different families may come together. */
   family: "storage" | "process" | "network";
+  /** What is confirmed while it lasts may be lost. Nothing that was confirmed before it: until then this waits. */
+  inStep?(arena: Arena<S>): Promise<unknown>;
   /** Causes it, heals it, and answers whom it struck. */
-  cause(arena: Arena, draw: Draw): Promise<Struck>;
+  cause(arena: Arena<S>, draw: Draw): Promise<Struck>;
 }
 
 /** As the checker of histories wants it: whose leases it may have cost. */
@@ -25,10 +28,13 @@ export type Struck = Pick<Fault, "on" | "who">;
 /** A broker that has not drained by then has failed. Kubernetes would kill it five seconds later. */
 export const DRAIN_LIMIT_MS = 25_000;
 
-const storage = (name: string, cause: (arena: Arena, draw: Draw) => Promise<unknown>): FaultKind => ({
+export const storageFault = <S extends Servers>(
+  name: string,
+  cause: (servers: S, draw: Draw, leaseMs: number) => Promise<unknown>,
+): FaultKind<S> => ({
   ...{ name, family: "storage" },
-  async cause(arena, draw) {
-    await cause(arena, draw);
+  async cause({ servers, leaseMs }, draw) {
+    await cause(servers, draw, leaseMs);
     return { on: "storage" };
   },
 });
@@ -36,7 +42,7 @@ const storage = (name: string, cause: (arena: Arena, draw: Draw) => Promise<unkn
 const process = (
   name: string,
   whom: "brokers" | "workers" | "callers",
-  cause: (part: Part, arena: Arena, draw: Draw) => Promise<unknown>,
+  cause: (part: Part, arena: Arena<Servers>, draw: Draw) => Promise<unknown>,
 ): FaultKind => ({
   ...{ name, family: "process" },
   async cause(arena, draw) {
@@ -66,7 +72,14 @@ const network = (name: string, weather: (draw: Draw) => Partial<Record<"up" | "d
   },
 });
 
-async function stopped(part: { signal(signal: NodeJS.Signals): void }, ms: number): Promise<void> {
+/** A failover to a replica that may not have all: the price of asynchronous replication. */
+export const failover = <S extends Servers & { inStep(): Promise<void> }>(
+  name: string,
+  cause: (servers: S, draw: Draw, leaseMs: number) => Promise<unknown>,
+): FaultKind<S> => ({ ...storageFault(name, cause), inStep: ({ servers }) => servers.inStep() });
+
+/** SIGSTOP, and SIGCONT after a while. */
+export async function stopped(part: { signal(signal: NodeJS.Signals): void }, ms: number): Promise<void> {
   part.signal("SIGSTOP");
   await pause(ms);
   part.signal("SIGCONT");
@@ -88,52 +101,26 @@ async function restarted(part: Part): Promise<void> {
   await part.start();
 }
 
-async function repeated(times: number, everyMs: number, step: () => Promise<unknown>): Promise<void> {
+export async function repeated(times: number, everyMs: number, step: () => Promise<unknown>): Promise<void> {
   for (let i = 0; i < times; i++) {
     await step();
     await pause(everyMs);
   }
 }
 
+export const rollingRestart: FaultKind = {
+  ...{ name: "brokers restarted one by one", family: "process" },
+  async cause({ brokers }) {
+    for (const broker of brokers) await restarted(broker);
+    return { on: "broker" };
+  },
+};
+
+/** What can happen to any run. */
 export const faultKinds: readonly FaultKind[] = [
-  storage("redis killed and restarted", async ({ redis }, { much }) => {
-    redis.master.kill("SIGKILL");
-    await pause(between(0, 1_500, much));
-    await redis.master.restart();
-  }),
-  storage("redis stopped for two leases", ({ redis, leaseMs }) =>
-    stopped({ signal: (signal) => redis.master.kill(signal) }, 2 * leaseMs),
-  ),
-  storage("CLIENT PAUSE for two leases", async ({ redis, leaseMs }) => {
-    await redis.master.admin.call("CLIENT", "PAUSE", String(2 * leaseMs), "ALL");
-    await redis.master.admin.ping();
-  }),
-  storage("SCRIPT FLUSH", ({ redis }) => repeated(10, 100, () => redis.master.admin.script("FLUSH"))),
-  storage("CLIENT KILL", ({ redis }, { much }) =>
-    repeated(4, between(50, 500, much), async () => {
-      for (const type of ["normal", "pubsub"]) await redis.master.admin.call("CLIENT", "KILL", "TYPE", type);
-    }),
-  ),
-  storage("redis full", async ({ redis }, { much }) => {
-    await redis.master.admin.config("SET", "maxmemory", "1mb");
-    await pause(between(500, 2_500, much));
-    await redis.master.admin.config("SET", "maxmemory", "0");
-  }),
-  storage("redis busy", async ({ redis }, { much }) => {
-    const until = `local t = redis.call('TIME') local e = t[1] * 1000 + t[2] / 1000 + ${between(300, 1_500, much)}`;
-    const loop = "repeat t = redis.call('TIME') until t[1] * 1000 + t[2] / 1000 > e";
-    await redis.master.admin.eval(`${until} ${loop}`, 0);
-  }),
-  storage("planned failover", ({ redis }) => redis.failOver()),
   process("broker killed", "brokers", (part, _, { much }) => killed(part, between(0, 1_500, much))),
   process("broker stopped for two leases", "brokers", (part, { leaseMs }) => stopped(part, 2 * leaseMs)),
-  {
-    ...{ name: "brokers restarted one by one", family: "process" },
-    async cause({ brokers }) {
-      for (const broker of brokers) await restarted(broker);
-      return { on: "broker" };
-    },
-  },
+  rollingRestart,
   process("worker killed", "workers", (part, _, { much }) => killed(part, between(0, 1_500, much))),
   process("worker stopped for two leases", "workers", (part, { leaseMs }) => stopped(part, 2 * leaseMs)),
   process("worker restarted", "workers", restarted),
@@ -162,6 +149,7 @@ function pick<T>(from: readonly T[], which: number): T {
   return from[Math.floor(which * from.length)]!;
 }
 
-function between(least: number, most: number, much: number): number {
+/** A whole number. */
+export function between(least: number, most: number, much: number): number {
   return Math.round(least + (most - least) * much);
 }

@@ -11,6 +11,8 @@ export class Part {
   readonly #start: () => Promise<Child>;
   readonly #alarms: string[] = [];
   #child: Child | undefined;
+  /** The longest that it took to end after SIGTERM. */
+  slowestEndMs = 0;
 
   /** @param start resolves once it is up */
   constructor(name: string, start: () => Promise<Child>) {
@@ -36,7 +38,9 @@ export class Part {
     const child = this.#child;
     if (!child) return null;
     this.#child = undefined;
+    const began = performance.now();
     const { code, stdout, stderr } = await child.kill(signal);
+    if (signal === "SIGTERM") this.slowestEndMs = Math.max(this.slowestEndMs, performance.now() - began);
     for (const line of `${stdout}\n${stderr}`.split("\n")) {
       if (alarming.test(line)) this.#alarms.push(`${this.name}: ${line.slice(0, MAX_LINE)}`);
     }

@@ -4,7 +4,9 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { type RedisServer, startRedis } from "../support/redis.ts";
+import { between, type FaultKind, failover, repeated, stopped, storageFault } from "./faults.ts";
 import { TcpProxy } from "./proxy.ts";
+import type { Servers } from "./servers.ts";
 
 /** Class redis-always. A replica comes at once; a script that runs longer than 200 ms is called busy. */
 const args = [
@@ -12,7 +14,7 @@ const args = [
   ...["--repl-diskless-sync-delay", "0", "--busy-reply-threshold", "200"],
 ];
 
-export class RedisPair implements AsyncDisposable {
+export class RedisPair implements Servers {
   master: RedisServer;
   replica: RedisServer;
   /** One for each broker. */
@@ -55,11 +57,11 @@ export class RedisPair implements AsyncDisposable {
 
   /**
    * The master dies while its replica has not heard of it for a while: what was confirmed since is lost.
-   * @param lag how long it is kept from hearing
+   * @param lagMs how long it is kept from hearing
    */
-  async promoteLagging(lag: Promise<void>): Promise<void> {
+  async promoteLagging(lagMs: number): Promise<void> {
     this.#replication.set("down", { deaf: true });
-    await lag;
+    await pause(lagMs);
     this.master.kill("SIGKILL");
     this.#replication.cut();
     await this.replica.admin.call("REPLICAOF", "NO", "ONE");
@@ -100,3 +102,37 @@ export class RedisPair implements AsyncDisposable {
     while (!pattern.test(await server.admin.info("replication"))) await pause(20);
   }
 }
+
+/** What can happen to it. */
+export const pairFaults: readonly FaultKind<RedisPair>[] = [
+  storageFault("redis killed and restarted", async ({ master }, { much }) => {
+    master.kill("SIGKILL");
+    await pause(between(0, 1_500, much));
+    await master.restart();
+  }),
+  storageFault("redis stopped for two leases", ({ master }, _, leaseMs) =>
+    stopped({ signal: (signal) => master.kill(signal) }, 2 * leaseMs),
+  ),
+  storageFault("CLIENT PAUSE for two leases", async ({ master }, _, leaseMs) => {
+    await master.admin.call("CLIENT", "PAUSE", String(2 * leaseMs), "ALL");
+    await master.admin.ping();
+  }),
+  storageFault("SCRIPT FLUSH", ({ master }) => repeated(10, 100, () => master.admin.script("FLUSH"))),
+  storageFault("CLIENT KILL", ({ master }, { much }) =>
+    repeated(4, between(50, 500, much), async () => {
+      for (const type of ["normal", "pubsub"]) await master.admin.call("CLIENT", "KILL", "TYPE", type);
+    }),
+  ),
+  storageFault("redis full", async ({ master }, { much }) => {
+    await master.admin.config("SET", "maxmemory", "1mb");
+    await pause(between(500, 2_500, much));
+    await master.admin.config("SET", "maxmemory", "0");
+  }),
+  storageFault("redis busy", async ({ master }, { much }) => {
+    const until = `local t = redis.call('TIME') local e = t[1] * 1000 + t[2] / 1000 + ${between(300, 1_500, much)}`;
+    const loop = "repeat t = redis.call('TIME') until t[1] * 1000 + t[2] / 1000 > e";
+    await master.admin.eval(`${until} ${loop}`, 0);
+  }),
+  storageFault("planned failover", (pair) => pair.failOver()),
+  failover("lagging replica promoted", (pair, { much }) => pair.promoteLagging(between(100, 1_000, much))),
+];

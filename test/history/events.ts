@@ -145,7 +145,7 @@ export interface Over extends Base, OfJob {
 /** Something was broken on purpose. Without a phase: at that moment. */
 export interface Fault extends Base {
   kind: "fault";
-  /** kill, stop, drain, cut, half-open, lost-reply, rollback, … Only a killed caller need not return, only a stopped one may be late; "rollback" forgives what storage promised. */
+  /** kill, stop, drain, cut, half-open, lost-reply, rollback, … Only a killed caller need not return, only a stopped one may be late; "rollback" forgives what the storage confirmed while it lasts. */
   fault: string;
   on: "worker" | "broker" | "caller" | "network" | "storage";
   /** Which one; for the network: whose connections. Absent: all. */

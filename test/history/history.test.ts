@@ -70,6 +70,18 @@ describe("lost", () => {
     expect(broken([...enqueued, final(60_000, { state: "queued" }), final(60_000)])).toEqual(["lost"]);
   });
 
+  test("not where the storage lost what it confirmed at that time, but then only", () => {
+    const rollback = (begin: number, end: number): Event[] => {
+      const fault = { by: "driver", kind: "fault", fault: "rollback", on: "storage" } as const;
+      return [
+        { at: begin, ...fault, phase: "begin" },
+        { at: end, ...fault, phase: "end" },
+      ];
+    };
+    expect(broken([...enqueued, ...rollback(3, 100), final(60_000)])).toEqual([]);
+    expect(broken([...enqueued, ...rollback(20, 100), final(60_000)])).toEqual(["lost"]);
+  });
+
   test("not where its time was over, nor before the drain", () => {
     const short = [called(0, "c1", { resultTtlMs: 1_000 }), returned(5, "c1", created), final(60_000)];
     expect(broken(short)).toEqual([]);

@@ -109,9 +109,9 @@ export class History {
     return new Set(drains.map(({ fault }) => fault.who)).size;
   }
 
-  /** The storage lost what it had confirmed. */
-  rolledBack(): boolean {
-    return this.faults.some(({ fault }) => fault.fault === "rollback");
+  /** The storage may have lost what it confirmed at some time between two moments. */
+  rolledBack(from: number, to: number): boolean {
+    return this.faults.some(({ begin, end, fault }) => fault.fault === "rollback" && begin <= to && end >= from);
   }
 
   #add(event: Event): void {

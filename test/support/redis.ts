@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 
-const binary = process.env.REDIS_SERVER ?? "redis-server";
+export const binary = process.env.REDIS_SERVER ?? "redis-server";
 
 /** Why tests that need a server cannot run here; undefined if they can. */
 export const redisUnavailable: string | undefined = spawnSync(binary, ["--version"]).error

@@ -29,7 +29,9 @@ export function connectOne(target: Target, address: Address, clock: Clock, name:
 
 function addressOptions({ topology, addresses, name, tls }: Target) {
   if (topology === "single") return { ...addresses[0]! };
-  return { sentinels: addresses, name, role: "master" as const, enableTLSForSentinelMode: tls };
+  // A master that stood still goes on taking writes until its sentinels demote it: what it confirms then is lost.
+  const leaveOld = { failoverDetector: true };
+  return { sentinels: addresses, name, role: "master" as const, enableTLSForSentinelMode: tls, ...leaveOld };
 }
 
 function serverOptions({ username, password, db, tls }: Target, clock: Clock, name: string) {

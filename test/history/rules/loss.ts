@@ -1,7 +1,7 @@
 /** Nothing accepted is lost, nothing runs that nobody asked for, every call returns. */
 import type { Outcome, Started } from "../events.ts";
 import type { Call, History, JobHistory } from "../history.ts";
-import { mayBeForgotten, newRunReason } from "./runs.ts";
+import { newRunReason, outlived } from "./runs.ts";
 import { type Violation, violation } from "./violation.ts";
 
 const ended = ["succeeded", "failed", "cancelled"];
@@ -14,7 +14,8 @@ export function lost(history: History, job: JobHistory): Violation[] {
   const { called, returned } = accepted;
   const state = job.final?.sight?.state;
   if (state !== undefined && ended.includes(state)) return [];
-  if (state === undefined && mayBeForgotten(history, job, called.at, drainedAt)) return [];
+  const forgiven = history.rolledBack(called.at, returned!.at) || outlived(history, job, called.at, drainedAt);
+  if (state === undefined && forgiven) return [];
   const message = state === undefined ? "was accepted and is gone" : `was accepted and is ${state} after the drain`;
   return [violation("lost", `job ${job.name} ${message}`, called, returned, ...job.started.slice(-1), job.final)];
 }

@@ -10,9 +10,14 @@ export function shortestTtlMs(job: JobHistory): number {
   return Math.min(DEFAULT_RESULT_TTL_MS, ...ttls);
 }
 
-/** Whether an outcome that there was at `from` may have been forgotten by `to`. */
+/** Whether an outcome that there was at `from` need not be kept until `to`. */
+export function outlived({ limits }: History, job: JobHistory, from: number, to: number): boolean {
+  return to - from + limits.toleranceMs >= shortestTtlMs(job);
+}
+
+/** The same, or that it was lost with what the storage rolled back. */
 export function mayBeForgotten(history: History, job: JobHistory, from: number, to: number): boolean {
-  return history.rolledBack() || to - from + history.limits.toleranceMs >= shortestTtlMs(job);
+  return history.rolledBack(from, to) || outlived(history, job, from, to);
 }
 
 /** Something that allows a new run of the id between two moments. Undefined: nothing does. */

@@ -1,0 +1,44 @@
+/** What came of a run, for people: the numbers, and the history of what is wrong. */
+import { check, explain, type Limits, type Summary, summarize } from "../history/check.ts";
+import type { Event } from "../history/events.ts";
+import type { Aftermath } from "./battle.ts";
+import { PATIENT_MS } from "./load.ts";
+
+const MAX_SHOWN = 5;
+
+/** What a run had to keep beside the promises: a line for each that it did not. */
+export type Demand = (summary: Summary, aftermath: Aftermath) => string[];
+
+/** Prints it. @returns how much is wrong */
+export function report(aftermath: Aftermath, limits: Limits, demand: Demand = () => []): number {
+  const { events, alarms, slowestDrainMs } = aftermath;
+  const violations = check(events, limits);
+  const summary = summarize(events, limits);
+  const { calls, jobs, deliveries, duplicates, faults } = summary;
+  const of = (rule: string) => violations.filter((each) => each.rule === rule).length;
+  console.log(`calls ${calls}, jobs ${jobs}, deliveries ${deliveries}`);
+  console.log(`explained second deliveries ${total(duplicates) - (duplicates.unexplained ?? 0)}`, duplicates);
+  console.log(`faults ${total(faults)}`, faults);
+  console.log(
+    `calls with ${PATIENT_MS / 1000} s that failed ${failures(events).length}, slowest drain ${Math.round(slowestDrainMs)} ms`,
+  );
+  console.log(`lost ${of("lost")}, waits late ${of("wait")}, unhandled errors ${alarms.length}`);
+  const complaints = [...alarms, ...demand(summary, aftermath)];
+  for (const complaint of complaints.slice(0, MAX_SHOWN)) console.log(complaint);
+  for (const each of violations.slice(0, MAX_SHOWN)) console.log(explain(each, events[0]?.at));
+  return violations.length + complaints.length;
+}
+
+export function total(counts: Record<string, number>): number {
+  return Object.values(counts).reduce((sum, count) => sum + count, 0);
+}
+
+/** Calls of the library that had time for everything, and ended in an error all the same: `reason` says how. */
+export function failures(events: readonly Event[]): Event[] {
+  const impatient = new Set<string>();
+  for (const event of events) {
+    const short = event.kind === "called" && event.waitMs !== undefined && event.waitMs < PATIENT_MS;
+    if (short) impatient.add(event.call);
+  }
+  return events.filter((event) => event.kind === "returned" && event.end !== "ok" && !impatient.has(event.call));
+}
