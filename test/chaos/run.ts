@@ -8,6 +8,7 @@ import type { Limits } from "../history/check.ts";
 import { describe } from "../history/events.ts";
 import { randomOf } from "../storage/histories.ts";
 import { fight } from "./battle.ts";
+import { ClusterServers, clusterFaults } from "./cluster.ts";
 import { type FaultKind, faultKinds, rollingRestart } from "./faults.ts";
 import { pairFaults, RedisPair } from "./redis-pair.ts";
 import { type Demand, failures, report } from "./report.ts";
@@ -57,6 +58,7 @@ async function restarts({ seed, rounds }: Order): Promise<number> {
 const kinds: Record<string, (order: Order) => Promise<number>> = {
   redis: (order) => chaos(order, RedisPair.start, pairFaults),
   sentinel: (order) => chaos(order, SentinelServers.start, sentinelFaults),
+  cluster: (order) => chaos(order, ClusterServers.start, clusterFaults),
   restarts,
 };
 
