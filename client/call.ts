@@ -127,12 +127,14 @@ class Call<T> {
       if (error === undefined || this.#over.signal.aborted) return;
 
       const reason = reasonOf(error);
+      // A broker that is full cannot say whether it has what an earlier send brought.
+      const full = this.#accepted !== "no" && reason !== undefined && error.code === Code.ResourceExhausted;
       this.#note(error, reason);
       if (reason === "WAIT_TIMEOUT") {
         // By the broker's clock too the whole wait is over; otherwise its longest wait is shorter than ours.
         if (waitedMs(error) >= leftMs - CLOCK_TOLERANCE_MS) throw this.#timeout();
       } else {
-        if (retry === false || !isTransient(error, reason)) throw this.#failure(error);
+        if (retry === false || !(full || isTransient(error, reason))) throw this.#failure(error);
         links.leave(link);
       }
       if (clock.monotonic() - begun >= STEADY_MS) failures = 0;

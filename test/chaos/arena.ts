@@ -11,6 +11,7 @@ import { TcpProxy } from "./proxy.ts";
 import type { Servers } from "./servers.ts";
 
 const BROKERS = 3;
+const ownTime = new URL("own-time.ts", import.meta.url).href;
 
 export interface ArenaOptions<S extends Servers> {
   seed: number;
@@ -51,8 +52,10 @@ export class Arena<S extends Servers> implements AsyncDisposable {
     this.networks = { callers, workers, storage: servers.links };
     const urls = (proxies: TcpProxy[]) => proxies.map(({ port }) => `http://127.0.0.1:${port}`);
     this.brokers = ports.map((port, i) => {
-      const options = { grpc: `127.0.0.1:${port}`, args: settings(leaseMs) };
-      return new Part(`b${i + 1}`, async () => (await this.#stage.broker(servers.url(i), options)).child);
+      const { name, history } = this.#named(`b${i + 1}`);
+      const env = { NODE_OPTIONS: `--import=${ownTime}`, CHAOS_HISTORY: history, CHAOS_NAME: name };
+      const options = { grpc: `127.0.0.1:${port}`, args: settings(leaseMs), env };
+      return new Part(name, async () => (await this.#stage.broker(servers.url(i), options)).child);
     });
     const concurrencies = [16, 8, 4];
     this.workers = concurrencies.map((concurrency, i) => {

@@ -42,8 +42,8 @@ export async function fight<S extends Servers>(battle: Battle<S>): Promise<After
   const { ms = Number.POSITIVE_INFINITY, steps, say } = battle;
   const driver = new Driver(say);
   await using arena = await Arena.start(battle);
-  // Brokers keep no history of their own: they have as little time as this process.
-  watchTime(openHistory(join(arena.folder, "driver.jsonl"), "driver"), "broker");
+  // Where this process finds no time, the storage's servers may not either.
+  watchTime(openHistory(join(arena.folder, "driver.jsonl"), "driver"), "storage");
   say("three brokers, three workers, two processes of callers");
   const end = now() + ms;
   for (const { blows, peaceMs } of steps) {

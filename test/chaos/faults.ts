@@ -118,13 +118,13 @@ export const rollingRestart: FaultKind = {
 
 /** What can happen to any run. */
 export const faultKinds: readonly FaultKind[] = [
-  process("broker killed", "brokers", (part, _, { much }) => killed(part, between(0, 1_500, much))),
-  process("broker stopped for two leases", "brokers", (part, { leaseMs }) => stopped(part, 2 * leaseMs)),
+  process("kill", "brokers", (part, _, { much }) => killed(part, between(0, 1_500, much))),
+  process("stop for two leases", "brokers", (part, { leaseMs }) => stopped(part, 2 * leaseMs)),
   rollingRestart,
-  process("worker killed", "workers", (part, _, { much }) => killed(part, between(0, 1_500, much))),
-  process("worker stopped for two leases", "workers", (part, { leaseMs }) => stopped(part, 2 * leaseMs)),
-  process("worker restarted", "workers", restarted),
-  process("caller killed", "callers", (part) => killed(part, 0)),
+  process("kill", "workers", (part, _, { much }) => killed(part, between(0, 1_500, much))),
+  process("stop for two leases", "workers", (part, { leaseMs }) => stopped(part, 2 * leaseMs)),
+  process("restart", "workers", restarted),
+  process("kill", "callers", (part) => killed(part, 0)),
   network("latency", ({ much }) => ({
     up: { latencyMs: between(5, 150, much), jitterMs: 100 },
     down: { latencyMs: between(5, 150, much), jitterMs: 100 },

@@ -7,7 +7,7 @@ type Told<E> = E extends Event ? Omit<E, "at" | "by"> & { at?: number } : never;
 export type Record = (event: Told<Event>) => void;
 
 /** A timer that fires this much late found no time on the machine. Milliseconds. */
-const STARVED_MS = 100;
+const STARVED_MS = 50;
 const LOOK_EVERY_MS = 25;
 
 /** Milliseconds since the machine started: the same in all of its processes. */

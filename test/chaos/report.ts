@@ -1,18 +1,16 @@
 /** What came of a run, for people: the numbers, and the history of what is wrong. */
-import { check, explain, type Limits, type Summary, summarize } from "../history/check.ts";
-import type { Event } from "../history/events.ts";
+import { check, explain, type Limits, summarize } from "../history/check.ts";
+import { describe, type Event } from "../history/events.ts";
 import type { Aftermath } from "./battle.ts";
 import { PATIENT_MS } from "./load.ts";
 
 const MAX_SHOWN = 5;
 
-/** What a run had to keep beside the promises: a line for each that it did not. */
-export type Demand = (summary: Summary, aftermath: Aftermath) => string[];
-
-/** Prints it. @returns how much is wrong */
-export function report(aftermath: Aftermath, limits: Limits, demand: Demand = () => []): number {
+/** Prints it. @param strictly nobody may notice the faults: no call fails, and they explain nothing. @returns how much is wrong */
+export function report(aftermath: Aftermath, limits: Limits, { strictly = false } = {}): number {
   const { events, alarms, slowestDrainMs } = aftermath;
-  const violations = check(events, limits);
+  const violations = check(strictly ? events.filter(({ kind }) => kind !== "fault") : events, limits);
+  const failed = failures(events);
   const summary = summarize(events, limits);
   const { calls, jobs, deliveries, duplicates, faults } = summary;
   const of = (rule: string) => violations.filter((each) => each.rule === rule).length;
@@ -20,10 +18,10 @@ export function report(aftermath: Aftermath, limits: Limits, demand: Demand = ()
   console.log(`explained second deliveries ${total(duplicates) - (duplicates.unexplained ?? 0)}`, duplicates);
   console.log(`faults ${total(faults)}`, faults);
   console.log(
-    `calls with ${PATIENT_MS / 1000} s that failed ${failures(events).length}, slowest drain ${Math.round(slowestDrainMs)} ms`,
+    `calls with ${PATIENT_MS / 1000} s that failed ${failed.length}, slowest drain ${Math.round(slowestDrainMs)} ms`,
   );
   console.log(`lost ${of("lost")}, waits late ${of("wait")}, unhandled errors ${alarms.length}`);
-  const complaints = [...alarms, ...demand(summary, aftermath)];
+  const complaints = [...alarms, ...(strictly ? failed.map((event) => describe(event, events[0]?.at)) : [])];
   for (const complaint of complaints.slice(0, MAX_SHOWN)) console.log(complaint);
   for (const each of violations.slice(0, MAX_SHOWN)) console.log(explain(each, events[0]?.at));
   return violations.length + complaints.length;

@@ -5,13 +5,12 @@
 import { parseArgs } from "node:util";
 import { DEFAULT_LEASE_MS } from "../../protocol/limits.ts";
 import type { Limits } from "../history/check.ts";
-import { describe } from "../history/events.ts";
 import { randomOf } from "../storage/histories.ts";
 import { fight } from "./battle.ts";
 import { ClusterServers, clusterFaults } from "./cluster.ts";
 import { type FaultKind, faultKinds, rollingRestart } from "./faults.ts";
 import { pairFaults, RedisPair } from "./redis-pair.ts";
-import { type Demand, failures, report } from "./report.ts";
+import { report } from "./report.ts";
 import { schedule } from "./schedule.ts";
 import { SentinelServers, sentinelFaults } from "./sentinel.ts";
 import type { Servers } from "./servers.ts";
@@ -45,14 +44,8 @@ async function restarts({ seed, rounds }: Order): Promise<number> {
     blows: [{ kind: rollingRestart, which: 0, much: 0 }],
     peaceMs: 0,
   }));
-  const unnoticed: Demand = ({ duplicates }, { events }) => [
-    ...failures(events).map((event) => `a call failed: ${describe(event, events[0]?.at)}`),
-    ...Object.entries(duplicates)
-      .filter(([reason]) => reason !== "retryable failure")
-      .map(([reason, count]) => `${count} jobs ran twice: ${reason}`),
-  ];
   const aftermath = await fight({ seed, servers: RedisPair.start, steps, say });
-  return report(aftermath, { ...limits, leaseMs: DEFAULT_LEASE_MS }, unnoticed);
+  return report(aftermath, { ...limits, leaseMs: DEFAULT_LEASE_MS }, { strictly: true });
 }
 
 const kinds: Record<string, (order: Order) => Promise<number>> = {

@@ -132,6 +132,21 @@ describe.each(["multiplex", "unary"] as const)("%s", (mode) => {
       expect(broker.arrived).toHaveLength(1);
     });
 
+    it("where the broker is full, but an earlier send may have stored the job", async () => {
+      const full = refuse("STORE_FULL", "full", { retryAfterMs: 1 });
+      broker.on(
+        "enqueue",
+        inTurn(unavailable, full, () => ({ ...created, job: { jobId: "j" } })),
+      );
+      expect((await connect().enqueue("j", 1)).disposition).toBe("created");
+      broker.on(
+        "enqueue",
+        inTurn(unavailable, full, full, () => hang()),
+      );
+      const error = await rejection(connect().enqueue("k", 1, { timeout: 300 }));
+      expect(error).toMatchObject({ code: "BROKER_UNAVAILABLE", accepted: "unknown" });
+    });
+
     it("not where an interceptor failed", async () => {
       const interceptor = () => () => Promise.reject(new Error("vault is sealed"));
       const error = await rejection(connect({ interceptors: [interceptor] }).get("j"));

@@ -64,10 +64,7 @@ export function hangs(history: History, job: JobHistory): Violation[] {
 
 function isDead(history: History, { called }: Call): boolean {
   return history.faults.some(
-    ({ fault }) =>
-      fault.on === "caller" &&
-      fault.fault === "kill" &&
-      (fault.who ?? called.by) === called.by &&
-      fault.at >= called.at,
+    ({ end, fault }) =>
+      fault.on === "caller" && fault.fault === "kill" && (fault.who ?? called.by) === called.by && end >= called.at,
   );
 }

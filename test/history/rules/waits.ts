@@ -34,7 +34,7 @@ function late(history: History, job: JobHistory, { called }: Call, returned: Ret
 function excused(history: History, { by, at, raw }: Call["called"], to: number): boolean {
   const stood = history.faults.some(
     ({ begin, end, fault: { fault, on, who = by } }) =>
-      on === "caller" && fault === "stop" && who === by && begin <= to && end >= at,
+      on === "caller" && fault !== "kill" && who === by && begin <= to && end >= at,
   );
   return stood || (raw === true && history.troubled(at, to, { caller: by }) !== undefined);
 }
