@@ -57,11 +57,11 @@ export class RedisPair implements Servers {
 
   /**
    * The master dies while its replica has not heard of it for a while: what was confirmed since is lost.
-   * @param lagMs how long it is kept from hearing
+   * @param unheard what happens meanwhile
    */
-  async promoteLagging(lagMs: number): Promise<void> {
+  async promoteLagging(unheard: () => Promise<void>): Promise<void> {
     this.#replication.set("down", { deaf: true });
-    await pause(lagMs);
+    await unheard();
     this.master.kill("SIGKILL");
     this.#replication.cut();
     await this.replica.admin.call("REPLICAOF", "NO", "ONE");
@@ -134,5 +134,5 @@ export const pairFaults: readonly FaultKind<RedisPair>[] = [
     await master.admin.eval(`${until} ${loop}`, 0);
   }),
   storageFault("planned failover", (pair) => pair.failOver()),
-  failover("lagging replica promoted", (pair, { much }) => pair.promoteLagging(between(100, 1_000, much))),
+  failover("lagging replica promoted", (pair, { much }) => pair.promoteLagging(() => pause(between(100, 1_000, much)))),
 ];

@@ -34,6 +34,8 @@ export class Readiness {
   /** Rises with every connection and check: an older check has nothing to say. */
   #round = 0;
   #timer: Timer | undefined;
+  /** The histories that the servers wrote when they were last looked at, as replication names them. */
+  #histories: ReadonlySet<string> = new Set();
   health: Health = { loading: false, durability: "redis-volatile", version: "Redis", warnings: new Map() };
 
   constructor(options: ReadinessOptions) {
@@ -104,11 +106,25 @@ export class Readiness {
     const schema = (await sendTo(client, "get", [schemaKey])) as Buffer | null;
     const nodes = client instanceof Cluster ? client.nodes("master") : [client];
     const found = await Promise.all(nodes.map((node) => this.#factsOf(node, schema?.toString())));
+    this.#noteFailover(found);
     const health = worst(found.map((facts) => examine(facts, this.#o.requireDurability)));
     // Written once; refused on a full server, which is as well.
     if (!health.refusal && schema === null)
       await sendTo(client, "set", [schemaKey, SCHEMA_VERSION, "NX"]).catch(() => {});
     return health;
+  }
+
+  /** A replica that was promoted says whose history it goes on with. What it had not heard of that is gone, and nobody knows what it was. */
+  #noteFailover(found: readonly Facts[]): void {
+    const before = this.#histories;
+    const histories = found.map(
+      ({ info }) => [info.get("master_replid") ?? "", info.get("master_replid2") ?? ""] as const,
+    );
+    this.#histories = new Set(histories.map(([history]) => history));
+    if (!histories.some(([history, continued]) => !before.has(history) && before.has(continued))) return;
+    const unplanned =
+      "unless that was planned, the last that was confirmed before may be missing; queuecall fsck checks the rest";
+    this.#o.warn(`storage ${this.#o.name}: a replica took over from its master; ${unplanned}`);
   }
 
   async #factsOf(node: Redis, schema: string | undefined): Promise<Facts> {
