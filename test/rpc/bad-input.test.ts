@@ -5,6 +5,7 @@ import { connect } from "node:http2";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { Client, credentials } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JobSpecSchema } from "../../gen/queuecall/v1/job_pb.js";
 import { systemClock } from "../../protocol/clock.ts";
@@ -155,6 +156,17 @@ describe("sizes", () => {
     const refusal = await caller.refused(enqueue({ queue: "q", payload: { data: new Uint8Array(5 * 1024 * 1024) } }));
     expect(refusal.code).toBe(8);
     await expect(enqueue({ queue: "other", jobId: "after" })).resolves.toBeTruthy();
+  });
+
+  test("a compressed message is refused by the transport, with what to do", async () => {
+    const gzip = { "grpc.default_compression_algorithm": 2 };
+    const client = new Client(broker.grpcAddress, credentials.createInsecure(), gzip);
+    const same = (bytes: Buffer) => bytes;
+    const error = await new Promise((resolve) =>
+      client.makeUnaryRequest(pathOf(methods.enqueue), same, same, Buffer.alloc(1_000), resolve),
+    );
+    client.close();
+    expect(error).toMatchObject({ code: 12, details: expect.stringContaining("send messages as they are") });
   });
 });
 

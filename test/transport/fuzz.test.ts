@@ -226,6 +226,7 @@ test(
 test.each([
   [
     "20,000 renewals of one lease",
+    Code.INVALID_ARGUMENT,
     workPath,
     () => {
       const value = { receivedSeq: 0n, renewals: Array.from({ length: 20_000 }, () => ref) };
@@ -237,6 +238,7 @@ test.each([
   ],
   [
     "20,000 subscriptions",
+    Code.INVALID_ARGUMENT,
     workPath,
     () => {
       const subscriptions = Array.from({ length: 20_000 }, (_, n) => ({ queue: `q${n}` }));
@@ -250,6 +252,7 @@ test.each([
   ],
   [
     "20,000 calls",
+    Code.OK,
     exchangePath,
     () => {
       const many = Array.from({ length: 20_000 }, (_, callId) => ({ callId, method: "/no/such" }));
@@ -258,13 +261,14 @@ test.each([
       ];
     },
   ],
-  ["groups in groups, 100,000 deep", workPath, () => [Buffer.alloc(100_000, 0x7b)]],
+  ["groups in groups, 100,000 deep", Code.INVALID_ARGUMENT, workPath, () => [Buffer.alloc(100_000, 0x7b)]],
   [
     "a million fields that nobody knows",
+    Code.INVALID_ARGUMENT,
     exchangePath,
     () => [Buffer.alloc(2_000_000, Buffer.from([0xf8, 0x07, 0x01]))],
   ],
-])("%s in one message", async (_, path, messages) => {
+])("%s in one message", async (_, code, path, messages) => {
   const same = (some: Uint8Array): Buffer => Buffer.from(some);
   const stream = caller.client.makeBidiStreamRequest(path, same, same);
   const ended = new Promise<number>((resolve) => {
@@ -274,7 +278,7 @@ test.each([
   stream.on("data", () => {});
   for (const body of messages()) stream.write(body);
   stream.end();
-  expect([...fair, Code.RESOURCE_EXHAUSTED]).toContain(await ended);
+  expect(await ended).toBe(code);
   await bystander.isServed();
   expect(bugs).toEqual([]);
 });

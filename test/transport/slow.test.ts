@@ -63,12 +63,14 @@ describe("a connection ends", () => {
     await using raw = await RawHttp2.open(address);
     void begin(raw);
     await raw.closed;
+    expect(raw.count(Type.ping), "it is not for keepalive to find it").toBe(0);
     await bystander.isServed();
   });
 
   test("that does not confirm the settings", async () => {
     await using raw = await RawHttp2.begin(address, { confirms: false });
     await raw.closed;
+    expect(raw.count(Type.ping), "it is not for keepalive to find it").toBe(0);
   });
 });
 
