@@ -106,14 +106,19 @@ test("docs/migrate.md: the code that is ours", async () => {
   const [platformatic = "", bullmq = ""] = blocks("docs/migrate.md", "ts fragment");
   // Its worker runs until the signal; its caller is another program.
   const [worker = "", caller = ""] = platformatic.split("// now, the caller");
-  const working = complete(program("mail-worker.ts", given.replace("1_000", "4_000") + worker));
+  const untilStopped = `const stop = new AbortController(); process.once("SIGTERM", () => stop.abort());`;
+  const lasting = given.replace(
+    "const signal = AbortSignal.timeout(1_000);",
+    `${untilStopped} const { signal } = stop;`,
+  );
+  await using working = new Child(program("mail-worker.ts", lasting + worker));
   const calling = await complete(
     program("mail-caller.ts", `${given}${caller}\nif (result !== "sent") process.exit(9);`),
   );
   expect(calling).toMatchObject({ code: 0, stderr: "" });
   const shortened = `${given}const client = shared;${bullmq}\nif (result !== "sent") process.exit(9); await shared.close();`;
   expect(await complete(program("bull.ts", shortened))).toMatchObject({ code: 0 });
-  expect(await working).toMatchObject({ code: 0 });
+  expect(await working.kill("SIGTERM")).toMatchObject({ code: 0, stderr: "" });
 }, 180_000);
 
 test("docs/protocol.md: the .proto files are written", async () => {

@@ -74,8 +74,9 @@ test("L-R2: a waiter that leaves does not take the answer of the others with it"
   const elsewhere = closes(createQueueClient({ url })).queue("q");
   const controller = new AbortController();
   const leaves = rejection(queue.enqueueAndWait("a", 1, { signal: controller.signal }));
-  const timesOut = rejection(queue.enqueueAndWait("a", 1, { timeout: 20 }));
   const stays = [queue, queue, elsewhere].map((each) => each.enqueueAndWait("a", 1));
+  await waiting(4);
+  const timesOut = rejection(queue.enqueueAndWait("a", 1, { timeout: 20 }));
   expect(await timesOut).toMatchObject({ code: "TIMEOUT" });
   controller.abort("left");
   expect(await leaves).toBe("left");

@@ -58,11 +58,11 @@ test("L5: a job that takes its worker down each time is given up", async () => {
 });
 
 test("L6: a job longer than its lease is run once, by one worker", async () => {
-  const { queue, work } = await start({ settings: { leaseMs: 200 } });
+  const { queue, work } = await start({ settings: { leaseMs: 600 } });
   let runs = 0;
   const handler = async () => {
     runs++;
-    await delay(700);
+    await delay(1_500);
     return "long";
   };
   work(handler);
