@@ -26,6 +26,7 @@ export interface BrokerProcess {
 export class Stage implements AsyncDisposable {
   readonly #stack = new AsyncDisposableStack();
   #redis: Promise<RedisServer> | undefined;
+  #keyspaces = 0;
 
   /** The scenario's Redis, one for all that is measured on it. @param args of redis-server, for the first who asks */
   redis(args: string[] = []): Promise<RedisServer> {
@@ -34,6 +35,11 @@ export class Stage implements AsyncDisposable {
       return server;
     });
     return this.#redis;
+  }
+
+  /** Keys that no other contender on the scenario's Redis uses: their workers would take each other's jobs. */
+  keyspace(): string {
+    return `bench${++this.#keyspaces}`;
   }
 
   async folder(): Promise<string> {

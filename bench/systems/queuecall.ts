@@ -128,7 +128,7 @@ export function queuedMemory(shape: Shape, jobs: number): Contender {
 }
 
 async function storageUrl(stage: Stage, storage: Shape["storage"], redis = ""): Promise<string> {
-  if (storage === "redis") return redis;
+  if (storage === "redis") return `${redis}?prefix=${stage.keyspace()}`;
   return storage === "memory" ? "memory:" : `sqlite:${await stage.folder()}/jobs.db`;
 }
 
