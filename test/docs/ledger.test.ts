@@ -20,6 +20,9 @@ const ran: [page: string, begins: string, by: string][] = [
   ["docs/operations.md", "npx queuecall serve", "test/docs/programs.test.ts"],
   ["docs/operations.md", "queuecall health", "test/docs/programs.test.ts"],
   ["docs/protocol.md", "queuecall proto", "test/docs/programs.test.ts"],
+  ["README.md", "queuecall forward", "test/transparent/forward.test.ts"],
+  ["docs/transparent.md", "queuecall serve\nqueuecall forward", "test/transparent/forward.test.ts"],
+  ["docs/transparent.md", "curl", "test/transparent/http.test.ts"],
   ["docs/security.md", "queuecall serve", "test/docs/programs.test.ts"],
   ["docs/security.md", "queuecall token", "test/docs/programs.test.ts"],
   ["docs/security.md", "- name: mailer", "test/docs/programs.test.ts"],
@@ -31,6 +34,8 @@ const ran: [page: string, begins: string, by: string][] = [
 
 /** Page, beginning, why nobody runs it. */
 const notRun: [page: string, begins: string, why: string][] = [
+  ["docs/testing.md", "npm run sim", "minutes of simulated histories; npm test has some of them: test/sim"],
+  ["docs/testing.md", "  test/sim/plan.ts", "a list of files"],
   ["docs/testing.md", "npm run chaos", "minutes of faults on real processes: .ci/run runs one"],
   ["docs/migrate.md", "// before\nconst queue = new Queue({", "code of @platformatic/job-queue"],
   ["docs/migrate.md", '// before\nconst queue = new Queue("mail"', "code of BullMQ"],

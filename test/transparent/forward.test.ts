@@ -1,17 +1,23 @@
 /** A caller and a server that know nothing of queues, and `queuecall forward` between them. Real processes. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Code } from "../../protocol/errors.ts";
 import { type BrokerServer, createBroker } from "../../server/index.ts";
-import { Child } from "../support/processes.ts";
-import { announced, SERVICE, Stub } from "./rig.ts";
+import { Child, root } from "../support/processes.ts";
+import { announced, Stub } from "./rig.ts";
 
 let broker: BrokerServer;
 let stub: Stub;
 let server: Child;
 let to: string;
 let forwarder: Child;
+/** As README.md and docs/transparent.md have it: their command, with our server in place of theirs. */
+const pages = ["README.md", "docs/transparent.md"].map((page) => readFileSync(join(root, page), "utf8"));
+const [command, same] = pages.map((text) => /^queuecall (forward .*)$/m.exec(text)?.[1] ?? "");
+const words = () => (command ?? "").replace("http://127.0.0.1:9000", to).split(" ");
 const forward = (...args: string[]) =>
-  new Child(["cli/main.ts", "forward", "--to", to, "--service", SERVICE, ...args], {
+  new Child(["cli/main.ts", ...words(), ...args], {
     env: { QUEUECALL_URL: `http://${broker.grpcAddress}` },
   });
 
@@ -33,6 +39,8 @@ afterAll(async () => {
   await server.kill("SIGKILL");
   await broker.close();
 });
+
+test("README.md and docs/transparent.md show one command", () => expect(same).toBe(command));
 
 test("an unmodified caller gets the unmodified server's reply; metadata travels both ways, credentials are the forwarder's own", async () => {
   const headers = { "x-tenant": "acme", authorization: "Bearer callers" };

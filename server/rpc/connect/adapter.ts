@@ -74,8 +74,8 @@ class Handlers {
     const largest = maxMessageBytes(Math.max(settings.maxPayloadBytes, settings.maxResultBytes));
     this.#port = port;
     this.#transparent = new Transparent(port.broker);
-    // Left to themselves, these would be 4 GiB.
-    this.options = { readMaxBytes: largest, writeMaxBytes: 2 * largest };
+    // Left to themselves, the first two would be 4 GiB. Compressed messages: decisions/0016.
+    this.options = { readMaxBytes: largest, writeMaxBytes: 2 * largest, acceptCompression: [] };
   }
 
   route(router: ConnectRouter): void {
