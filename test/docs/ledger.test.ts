@@ -35,7 +35,7 @@ const ran: [page: string, begins: string, by: string][] = [
 /** Page, beginning, why nobody runs it. */
 const notRun: [page: string, begins: string, why: string][] = [
   ["docs/testing.md", "npm run sim", "minutes of simulated histories; npm test has some of them: test/sim"],
-  ["docs/testing.md", "  test/sim/plan.ts", "a list of files"],
+  ["docs/testing.md", " test/sim/plan.ts", "a list of files"],
   ["docs/testing.md", "npm run chaos", "minutes of faults on real processes: .ci/run runs one"],
   ["docs/migrate.md", "// before\nconst queue = new Queue({", "code of @platformatic/job-queue"],
   ["docs/migrate.md", '// before\nconst queue = new Queue("mail"', "code of BullMQ"],
