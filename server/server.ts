@@ -16,6 +16,7 @@ import { register, staysOpen } from "./rpc/grpc/adapter.ts";
 import { TlsCredentials } from "./rpc/grpc/credentials.ts";
 import { createGrpcServer } from "./rpc/grpc/http2-server.ts";
 import { addReflection } from "./rpc/grpc/reflection.ts";
+import { Reflection } from "./rpc/reflection.ts";
 import { type BrokerSettings, defaultSettings } from "./settings.ts";
 import { openStorage } from "./storage/open.ts";
 import type { Storage, StorageInfo } from "./storage/storage.ts";
@@ -119,7 +120,7 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
   const calls = register(server, broker, onBug, door);
   const health = new HealthImplementation({ "": "NOT_SERVING", [SERVICE]: "NOT_SERVING" });
   health.addToServer(server);
-  addReflection(server, door);
+  addReflection(server, new Reflection(broker.services), onBug, door);
 
   const { promise: serving, resolve: serve } = Promise.withResolvers<void>();
   let draining = false;

@@ -7,7 +7,8 @@ import {
   type FileRegistry,
   fromBinary,
 } from "@bufbuild/protobuf";
-import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+import { protoCamelCase } from "@bufbuild/protobuf/reflect";
+import { type DescriptorProto, type FieldDescriptorProto, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 
 /** Sets that are read already: many workers bring the same one. */
 const MAX_READ = 100;
@@ -18,13 +19,21 @@ export function registryOf(descriptorSet: Uint8Array): FileRegistry {
   const key = createHash("sha1").update(descriptorSet).digest("base64");
   const known = read.get(key);
   if (known) return known;
-  const registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, descriptorSet));
+  const set = fromBinary(FileDescriptorSetSchema, descriptorSet);
+  for (const { messageType, extension } of set.file) nameForJson(messageType, extension);
+  const registry = createFileRegistry(set);
   for (const oldest of read.keys()) {
     if (read.size < MAX_READ) break;
     read.delete(oldest);
   }
   read.set(key, registry);
   return registry;
+}
+
+/** Compilers say how a field is called in JSON; descriptors that a program made of itself may leave it to the reader. */
+function nameForJson(messages: readonly DescriptorProto[], fields: readonly FieldDescriptorProto[]): void {
+  for (const field of fields) field.jsonName ||= protoCamelCase(field.name);
+  for (const { nestedType, field, extension } of messages) nameForJson(nestedType, [...field, ...extension]);
 }
 
 interface Described {

@@ -93,6 +93,21 @@ test("docs/operations.md: a broker is started, on SQLite and on Redis, and asked
   }
 });
 
+test("docs/operations.md: a broker is asked with buf curl, by its reflection", async () => {
+  const [session = ""] = blocks("docs/operations.md", "sh").filter((text) => text.startsWith("buf curl"));
+  const buf = { program: join(root, "node_modules/.bin/buf") };
+  const answers = [];
+  for (const line of session.trim().split("\n")) {
+    const { code, stdout, stderr } = await complete(wordsOf(line).slice(1), buf);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    answers.push(stdout);
+  }
+  const [services = "", stored = "{}", read = "{}"] = answers;
+  expect(services.split("\n")).toContain("queuecall.v1.BrokerService");
+  expect(JSON.parse(stored)).toMatchObject({ disposition: "DISPOSITION_CREATED" });
+  expect(JSON.parse(read)).toMatchObject({ job: { jobId: "a", state: "JOB_STATE_QUEUED" } });
+}, 180_000);
+
 test("docs/migrate.md: the code that is ours", async () => {
   const given = `
     import { createQueueClient } from "queuecall/client";

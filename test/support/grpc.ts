@@ -38,15 +38,16 @@ export interface Refusal {
 export interface CallOptions {
   /** Milliseconds. Undefined: none. */
   deadlineMs?: number;
-  metadata?: Record<string, string>;
+  metadata?: Record<string, string | Buffer>;
 }
 
 /** A connection of its own. */
 export class GrpcCaller {
   readonly client: Client;
 
-  constructor(address: string, security: ChannelCredentials = credentials.createInsecure()) {
+  constructor(address: string, security: ChannelCredentials = credentials.createInsecure(), options: object = {}) {
     this.client = new Client(address, security, {
+      ...options,
       "grpc.max_receive_message_length": -1,
       "grpc.use_local_subchannel_pool": 1,
     });
@@ -109,7 +110,7 @@ export class GrpcCaller {
   }
 }
 
-export function metadataOf(headers: Record<string, string> = {}): Metadata {
+export function metadataOf(headers: Record<string, string | Buffer> = {}): Metadata {
   const metadata = new Metadata();
   for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
   return metadata;
