@@ -8,11 +8,11 @@ OPTIONS = [("grpc.keepalive_time_ms", 30_000), ("grpc.keepalive_timeout_ms", 10_
            ("grpc.http2.max_pings_without_data", 0), ("grpc.max_reconnect_backoff_ms", 1_000)]
 
 
-def work(address, name, handle, window=4):
-    """Serves a queue for ever. handle: bytes → bytes, in a thread for each of `window` jobs; what it raises is a failure."""
+def work(address, name, handle, window=4, **announced):
+    """Serves a queue for ever. handle: delivery → bytes, in a thread for each of `window` jobs; what it raises is a failure."""
     stub = worker_pb2_grpc.WorkerServiceStub(grpc.insecure_channel(address, OPTIONS))
     hello = wire.Hello(protocol_version=1, worker_id=socket.gethostname(), window=window, renew_on_pong=True)
-    hello.subscriptions.add(queue=name)
+    hello.subscriptions.add(queue=name, **announced)
     ids, due, failures = itertools.count(1), {}, 0  # due: settlements without an answer
 
     def settle(settle_id):
@@ -22,10 +22,10 @@ def work(address, name, handle, window=4):
     def run(job):
         end = wire.Settlement(settle_id=next(ids), queue=job.queue, job_id=job.job_id, lease_token=job.lease_token)
         try:
-            end.completed.payload.data = handle(job.payload.data)
+            end.completed.payload.data = handle(job)
             end.completed.payload.content_type = job.payload.content_type
         except Exception as error:
-            status = dict(code=2, message=str(error))  # UNKNOWN
+            status = dict(code=getattr(error, "status_code", 2), message=str(error))  # 2: UNKNOWN
             end.failed.MergeFrom(wire.Failed(type=type(error).__name__, status=status))
         due[end.settle_id] = end  # due, then out; the loop below takes out, then due: none is missed
         settle(end.settle_id)
@@ -57,4 +57,4 @@ def work(address, name, handle, window=4):
 
 
 if __name__ == "__main__":
-    work(*sys.argv[1:3], lambda data: json.dumps({"greeting": f"Hello, {json.loads(data)['name']}!"}).encode())
+    work(*sys.argv[1:3], lambda job: json.dumps({"greeting": f"Hello, {json.loads(job.payload.data)['name']}!"}).encode())

@@ -12,7 +12,7 @@ const GO = { "apt-get": "golang-go", apk: "go", dnf: "golang", brew: "go" };
 export function go() {
   const without = whyNot();
   if (without) return { INTEROP_WITHOUT_GO: without };
-  const folder = copyOf("go");
+  const folder = copyOf("go", "transparent");
   for (const old of ["interop", "bin", "gen", "proto"]) remove(join(folder, old));
   cpSync("test/interop/go", join(folder, "interop"), { recursive: true });
   shell(setupOf("examples/go/README.md"), {

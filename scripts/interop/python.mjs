@@ -3,22 +3,29 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, join, resolve } from "node:path";
 import { Stop } from "../process.mjs";
-import { CACHE, remove, setupOf, shell } from "./readme.mjs";
+import { CACHE, copyOf, remove, setupOf, shell } from "./readme.mjs";
+
+/** What only the tests need. */
+const FOR_TESTS = "grpcio-health-checking grpcio-reflection";
 
 /** @returns {Record<string, string>} what the tests look for */
 export function python() {
   const host = hostPython();
-  const folder = join(CACHE, `python-${host.version}`);
+  // Beside the .proto file of somebody's service, as in examples/.
+  copyOf("transparent");
+  const folder = join(CACHE, "examples", `python-${host.version}`);
   const [makeEnvironment, makeStubs] = steps();
   const options = { cwd: folder, env: { HOST_PYTHON: host.program, PIP_DISABLE_PIP_VERSION_CHECK: "1" } };
+  // Health and reflection have packages of their own in Python.
+  const script = `${makeEnvironment}pip install --quiet ${FOR_TESTS}\n`;
   const functions = 'python3() { command "$HOST_PYTHON" "$@"; }';
   const complete = join(folder, "complete");
-  if (!existsSync(complete) || readFileSync(complete, "utf8") !== makeEnvironment) {
+  if (!existsSync(complete) || readFileSync(complete, "utf8") !== script) {
     console.error(`setting up: gRPC for Python ${host.version}`);
     remove(folder);
     mkdirSync(folder, { recursive: true });
-    shell(makeEnvironment, { ...options, functions });
-    writeFileSync(complete, makeEnvironment);
+    shell(script, { ...options, functions });
+    writeFileSync(complete, script);
   }
   for (const made of ["proto", "queuecall", "google", "acme"]) remove(join(folder, made));
   shell(`. .venv/bin/activate\n${makeStubs}`, options);

@@ -19,6 +19,7 @@ const ran: [page: string, begins: string, by: string][] = [
   ["docs/observability.md", "scrape_configs:", "test/docs/prometheus.test.ts"],
   ["docs/operations.md", "npx queuecall serve", "test/docs/programs.test.ts"],
   ["docs/operations.md", "queuecall health", "test/docs/programs.test.ts"],
+  ["docs/operations.md", "buf curl", "test/docs/programs.test.ts"],
   ["docs/protocol.md", "queuecall proto", "test/docs/programs.test.ts"],
   ["README.md", "queuecall forward", "test/transparent/forward.test.ts"],
   ["docs/transparent.md", "queuecall serve\nqueuecall forward", "test/transparent/forward.test.ts"],
@@ -28,6 +29,10 @@ const ran: [page: string, begins: string, by: string][] = [
   ["docs/security.md", "- name: mailer", "test/docs/programs.test.ts"],
   ["examples/go/README.md", "npx queuecall proto", "scripts/interop/go.mjs"],
   ["examples/go/README.md", "bin/greeter", "test/interop/readme.test.ts"],
+  ["examples/go/README.md", "bin/thumbnailer-worker", "test/interop/readme.test.ts"],
+  ["examples/go/README.md", "bin/thumbnailer-server", "test/interop/readme.test.ts"],
+  ["examples/python/README.md", "python thumbnailer_worker", "test/interop/readme.test.ts"],
+  ["examples/python/README.md", "python thumbnailer_server", "test/interop/readme.test.ts"],
   ["examples/python/README.md", "python3 -m venv", "scripts/interop/python.mjs"],
   ["examples/python/README.md", "python minimal_worker.py", "test/interop/readme.test.ts"],
 ];

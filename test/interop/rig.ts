@@ -4,7 +4,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { Child, type StartOptions } from "../support/processes.ts";
+import { Child, root, type StartOptions } from "../support/processes.ts";
 
 const script = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
@@ -24,7 +24,7 @@ export const languages = known.filter((language) => !why(language));
 /** The others, and why. */
 export const absent = known.filter(why).map((language) => [language, why(language)] as const);
 
-/** A program of a language: told, steps, or one of the checks. */
+/** A program of a language: told, steps, calls, or conformance. */
 export function start(language: Language, name: string, args: string[], options: StartOptions = {}): Child {
   const { program, args: own } = runs[language](name);
   return new Child([...own, ...args], { ...options, program });
@@ -40,6 +40,14 @@ export type Answer =
   | { refused: string; reason: string }
   /** One that the example raised: its class. */
   | { error: string; message: string };
+
+/** What serves or calls acme.v1.Thumbnailer, of the examples: server, worker. */
+export function startExample(language: Language, name: "server" | "worker", argument: string): Child {
+  if (language === "Go")
+    return new Child([argument], { program: join(process.env.GO_PROGRAMS ?? "", `thumbnailer-${name}`) });
+  const program = join(root, `examples/python/thumbnailer_${name}.py`);
+  return new Child([program, argument], { program: process.env.PYTHON ?? "python3" });
+}
 
 /** A minimal worker in another language. */
 export class ForeignWorker implements AsyncDisposable {

@@ -9,8 +9,8 @@ from minimal_worker import work
 runs = collections.Counter()
 
 
-def handle(data):
-    job = json.loads(data)
+def handle(delivery):
+    job = json.loads(delivery.payload.data)
     runs[job["key"]] += 1
     print("run", job["key"], runs[job["key"]], flush=True)
     time.sleep(job.get("ms", 0) / 1000)
