@@ -97,6 +97,10 @@ export class Session implements SessionSeen {
     });
   }
 
+  /** As the storage names the holder of a lease. */
+  get #owner(): string {
+    return `${this.#host.brokerId}.${this.lane}`;
+  }
   get workerId(): string {
     return this.#hello?.workerId ?? "";
   }
@@ -346,7 +350,9 @@ export class Session implements SessionSeen {
           this.#leases.adopt(ref);
           this.#say((out) => out.adopted.push(ref));
           if (answer?.cancelRequested) this.#say((out) => out.cancels.push(ref));
-          if (answer && answer.previousOwner !== "") this.#host.supersede(answer.previousOwner);
+          // An adoption that ran twice, because its answer was lost, finds this stream itself.
+          const previous = answer?.previousOwner ?? "";
+          if (previous !== "" && previous !== this.#owner) this.#host.supersede(previous);
         }
       }),
     );

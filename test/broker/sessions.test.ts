@@ -2,7 +2,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { CallError } from "../../protocol/errors.ts";
 import type { Job } from "../../server/job/job.ts";
-import { call, type Rig, requestId, SeamWorker, spec, startRig } from "../support/broker.ts";
+import type { Storage } from "../../server/storage/storage.ts";
+import { call, type Rig, replaced, requestId, SeamWorker, spec, startRig } from "../support/broker.ts";
 
 let rig: Rig;
 beforeEach(async () => {
@@ -18,6 +19,16 @@ const enqueue = async (count: number, queue = "q"): Promise<string[]> => {
 };
 const jobOf = (jobId: string, queue = "q"): Promise<Job> => rig.broker.getJob({ queue, jobId });
 const reasonOf = (worker: SeamWorker): string | undefined => (worker.end_?.error as CallError | undefined)?.reason;
+
+/** Its reply was lost, and it was sent again: what is answered is the second time. */
+function twice(storage: Storage): Storage {
+  return replaced(storage, {
+    async extend(request) {
+      await storage.extend(request);
+      return storage.extend(request);
+    },
+  });
+}
 
 describe("the window", () => {
   test("of one works, and is never exceeded", async () => {
@@ -168,6 +179,19 @@ describe("leases", () => {
     });
     await rig.clock.advance(1);
     expect(await jobOf(jobId)).toMatchObject({ state: "succeeded" });
+  });
+
+  test("an adoption that the storage ran twice does not end the stream itself", async () => {
+    await rig.close();
+    rig = await startRig({}, twice);
+    new SeamWorker(rig.broker, { sessionId: "s" });
+    const [jobId = ""] = await enqueue(1);
+    const { leaseToken } = (await rig.storage.inspect("q")).jobs[0]!.record;
+    const held = [{ queue: "q", jobId, leaseToken: Buffer.from(leaseToken, "hex") }];
+    const young = new SeamWorker(rig.broker, { sessionId: "s", held });
+    await rig.clock.advance(1_000);
+    expect(young.end_).toBeUndefined();
+    expect(rig.broker.sessions).toBe(1);
   });
 
   test("the same session again, holding nothing, ends the older stream too", async () => {

@@ -103,6 +103,13 @@ describe("phantom", () => {
   test("a job that nobody enqueued", () => {
     expect(broken([final(10, { state: "cancelled" }), final(10)])).toEqual(["phantom"]);
   });
+
+  test("a cancellation that nobody asked for", () => {
+    const cancelled = final(10, { state: "cancelled", outcome: { state: "cancelled", failure: "cancelled" } });
+    expect(broken([...enqueued, cancelled, final(10)])).toEqual(["phantom"]);
+    const asked = [called(6, "c2", { operation: "cancel" }), returned(7, "c2")];
+    expect(broken([...enqueued, ...asked, cancelled, final(10)])).toEqual([]);
+  });
 });
 
 describe("hang", () => {

@@ -1,6 +1,6 @@
 /** Nothing accepted is lost, nothing runs that nobody asked for, every call returns. */
 import type { Outcome, Started } from "../events.ts";
-import type { Call, History, JobHistory } from "../history.ts";
+import { actedBetween, type Call, type History, type JobHistory } from "../history.ts";
 import { newRunReason, outlived } from "./runs.ts";
 import { type Violation, violation } from "./violation.ts";
 
@@ -26,6 +26,11 @@ export function phantom(history: History, job: JobHistory): Violation[] {
     ...job.shown.flatMap(({ event, outcome }) => {
       if (outcome.text === undefined || finishedWith(job, outcome)) return [];
       return [violation("phantom", `an outcome of job ${job.name} that no handler ended with: ${outcome.text}`, event)];
+    }),
+    ...job.shown.flatMap(({ event, outcome }) => {
+      const cancels = actedBetween(job, "cancel", Number.NEGATIVE_INFINITY, event.at + history.limits.toleranceMs);
+      if (outcome.state !== "cancelled" || cancels.length > 0) return [];
+      return [violation("phantom", `job ${job.name} was cancelled by nobody`, event)];
     }),
     ...(job.final && job.enqueues.length === 0
       ? [violation("phantom", `job ${job.name} is kept, and nobody enqueued it`, job.final)]
