@@ -17,11 +17,19 @@ const PING_MS = 15_000;
 const PONG_MS = 10_000;
 const ENVELOPE_HEAD_BYTES = 5;
 
+interface Dialled {
+  readonly wire: Wire;
+  readonly opened: Promise<void>;
+  connected: boolean;
+}
+
 export class SimConnection implements Carrier {
   readonly #network: Network<Message>;
   readonly #process: Process;
   readonly #url: string;
-  #current: { wire: Wire; opened: Promise<void>; connected: boolean } | undefined;
+  #current: Dialled | undefined;
+  /** All that have not ended: the one above, and those that are left while calls are still answered there. */
+  readonly #dialled = new Set<Dialled>();
   #watching = false;
   #closed = false;
 
@@ -32,9 +40,9 @@ export class SimConnection implements Carrier {
   }
 
   get state(): LinkState {
-    const { wire, connected } = this.#current ?? {};
-    if (!wire?.open || !connected) return "closed";
-    return wire.heard ? "heard" : "open";
+    const connected = [...this.#dialled].filter((each) => each.connected && each.wire.open);
+    if (connected.length === 0) return "closed";
+    return connected.some(({ wire }) => wire.heard) ? "heard" : "open";
   }
 
   /** A stream of its own. @throws ConnectError caused by NotSentError where there is no connection */
@@ -79,6 +87,7 @@ export class SimConnection implements Carrier {
         resolve();
       },
       closed: () => {
+        this.#dialled.delete(current);
         handshake.cancel();
         reject(notSent(`cannot connect to ${this.#url}`));
       },
@@ -88,8 +97,9 @@ export class SimConnection implements Carrier {
       wire.close();
       reject(notSent("the broker does not answer"));
     });
-    const current = { wire, opened: promise, connected: false };
+    const current: Dialled = { wire, opened: promise, connected: false };
     this.#current = current;
+    this.#dialled.add(current);
   }
 
   /** While calls are open: silence is looked into, and ended. */

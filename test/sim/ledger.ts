@@ -10,8 +10,10 @@ export class Ledger {
   readonly counts = new Map<string, number>();
   readonly #record: (event: Event) => void;
   readonly #now: () => number;
-  /** The fence of each job's newest lease. */
-  readonly #fences = new Map<string, number>();
+  /** The fences of each job's leases that are not over, by token. */
+  readonly #held = new Map<string, Map<string, number>>();
+  /** Settled before it was known that they had been given: verbs that run together are answered in no order. By token. */
+  readonly #early = new Map<string, Over["why"]>();
   readonly #requests = new Set<string>();
   /** When each queue was last claimed from, or ticked. */
   readonly #looks = new Map<string, number>();
@@ -53,27 +55,34 @@ export class Ledger {
     this.count(`lease lost: ${mode}`, answers.length - kept);
   }
 
-  settled({ queue, jobId, outcome }: Request<"settle">, answer: Answer<"settle">): void {
-    this.#settled(queue, jobId, outcome, answer);
+  settled(request: Request<"settle">, answer: Answer<"settle">): void {
+    this.#settled(request, answer);
     this.#leased(answer.claimed?.jobs ?? [], "claimed by a settlement");
   }
 
-  #settled(queue: string, jobId: string, outcome: Request<"settle">["outcome"], answer: Answer<"settle">): void {
+  #settled({ queue, jobId, leaseToken, outcome }: Request<"settle">, answer: Answer<"settle">): void {
     if (answer.kind === "lost") return this.count("stale settle refused");
     if (answer.kind === "duplicate") return this.count("duplicate settle");
     this.count(`settled: ${outcome.kind}`);
-    this.#over(queue, jobId, outcome.kind);
+    const token = textOf(leaseToken);
+    if (this.#of(queue, jobId).has(token)) this.#over(queue, jobId, token, outcome.kind);
+    else this.#early.set(token, outcome.kind);
     this.#ended(answer.status);
   }
 
   #leased(jobs: readonly Claimed[], how: string): void {
-    for (const { queue, jobId, fence } of jobs) this.#fences.set(`${queue}/${jobId}`, fence);
+    for (const { queue, jobId, fence, leaseToken } of jobs) {
+      const token = textOf(leaseToken);
+      this.#of(queue, jobId).set(token, fence);
+      const why = this.#early.get(token);
+      if (why) this.#over(queue, jobId, token, why);
+    }
     this.count(how, jobs.length);
   }
 
   /** A queue with leases at which nobody has looked for long: workers get time to renew. */
   #look(queue: string, graceMs = Number.POSITIVE_INFINITY): void {
-    const leased = [...this.#fences.keys()].some((name) => name.startsWith(`${queue}/`));
+    const leased = [...this.#held].some(([name, leases]) => leases.size > 0 && name.startsWith(`${queue}/`));
     const [before, now] = [this.#looks.get(queue) ?? 0, this.#now()];
     if (leased && now - before > 1.5 * graceMs) this.count("grace period");
     this.#looks.set(queue, now);
@@ -81,21 +90,34 @@ export class Ledger {
 
   #timeChanged({ status }: Changed): void {
     const { queue, jobId, state } = status;
-    if (this.#fences.has(`${queue}/${jobId}`)) this.#over(queue, jobId, "expired");
-    else this.count(`time: ${state}`);
+    const tokens = [...this.#of(queue, jobId).keys()];
+    for (const token of tokens) this.#over(queue, jobId, token, "expired");
+    if (tokens.length === 0) this.count(`time: ${state}`);
     this.#ended(status);
   }
 
-  #over(queue: string, job: string, why: Over["why"]): void {
-    const name = `${queue}/${job}`;
-    const fence = this.#fences.get(name);
+  #over(queue: string, job: string, token: string, why: Over["why"]): void {
+    const leases = this.#of(queue, job);
+    const fence = leases.get(token);
     if (fence === undefined) return;
-    this.#fences.delete(name);
+    leases.delete(token);
+    this.#early.delete(token);
     this.count(`lease over: ${why}`);
     this.#record({ at: this.#now(), by: "storage", kind: "over", queue, job, fence, why });
+  }
+
+  #of(queue: string, job: string): Map<string, number> {
+    const name = `${queue}/${job}`;
+    const known = this.#held.get(name) ?? new Map<string, number>();
+    this.#held.set(name, known);
+    return known;
   }
 
   #ended({ outcome }: JobStatus): void {
     if (outcome?.kind === "failure") this.count(`failure: ${outcome.failure.kind}`);
   }
+}
+
+function textOf(token: Uint8Array): string {
+  return Buffer.from(token).toString("hex");
 }
