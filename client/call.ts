@@ -190,6 +190,8 @@ class Call<T> {
 
     const state = this.#attempt?.link.link.state;
     const accepted = this.#accepted === "no" && (state === undefined || state === "closed") ? "no" : "unknown";
+    // Left alone, an attempt that still waits for its connection would be sent once there is one.
+    if (accepted === "no") this.#attempt?.rpc.abort(cancelled());
     const last = this.#lastError instanceof ConnectError ? `: ${this.#lastError.rawMessage}` : "";
     const message = `no answer from the broker within ${timeoutMs} ms${last}`;
     this.#reject(new BrokerUnavailableError(message, accepted, { queue, jobId, cause: this.#lastError }));

@@ -57,7 +57,8 @@ async function unary<I extends DescMessage, O extends DescMessage>(
     status: (status) => (status.code === 0 && answer ? resolve(answer) : reject(errorOf(status))),
     lost: () => reject(broken()),
   });
-  sent.send(toBinary(method.input, create(method.input, input)));
+  // Given up while it waited for its connection: the body of a real one is not sent either.
+  if (!signal?.aborted) sent.send(toBinary(method.input, create(method.input, input)));
   const give = () => {
     sent.reset();
     reject(ConnectError.from(signal?.reason, Code.Canceled));
