@@ -3,6 +3,7 @@
 import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
 import { durationMs } from "@bufbuild/protobuf/wkt";
+import type { Transport } from "@connectrpc/connect";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { grpcTimeout } from "../../client/grpc-timeout.ts";
 import {
@@ -245,6 +246,22 @@ describe.each(["multiplex", "unary"] as const)("%s", (mode) => {
       expect((error as Error).message).toMatch(
         /^no answer from the broker within 100 ms: cannot connect to .*ECONNREFUSED/,
       );
+    });
+
+    it("ends what still waits for its connection, so that nothing is sent later", async () => {
+      let signal: AbortSignal | undefined;
+      const unary: Transport["unary"] = (_method, aborted) => {
+        signal = aborted;
+        return new Promise(() => {});
+      };
+      const openLink = (url: string) => ({
+        ...{ url, transport: { unary } as Transport, state: "closed" as const },
+        close: async () => {},
+      });
+      expect(await rejection(connect({ openLink }).enqueueAndWait("j", 1, { timeout: 60 }))).toMatchObject({
+        accepted: "no",
+      });
+      expect(signal?.aborted).toBe(true);
     });
 
     it("is unknown after a send that had no answer", async () => {
