@@ -4,7 +4,7 @@ import { python } from "./interop/python.mjs";
 import { run } from "./process.mjs";
 
 /** All of the tests. Each step of the setup has a bound of its own. */
-const TESTS_MS = 180_000;
+const TESTS_MS = 300_000;
 
 /** @param {string[]} args for vitest */
 export async function interop(args) {
