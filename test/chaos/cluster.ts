@@ -3,6 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { RedisServer } from "../support/redis.ts";
 import { type RedisCluster, startRedisCluster } from "../support/redis-cluster.ts";
 import { type FaultKind, failover, repeated, storageFault } from "./faults.ts";
+import { caughtUp } from "./redis-pair.ts";
 import type { Servers } from "./servers.ts";
 
 const args = ["--appendonly", "yes", "--appendfsync", "always", "--repl-diskless-sync-delay", "0"];
@@ -59,7 +60,7 @@ export class ClusterServers implements Servers {
   async inStep(): Promise<void> {
     for (const { master, replica } of await this.shards()) {
       await until(replica, /master_link_status:up/);
-      while ((await master.admin.wait(1, 1_000)) < 1);
+      await caughtUp(master);
     }
   }
 

@@ -72,7 +72,7 @@ export class RedisPair implements Servers {
   /** The replica has all that the master confirmed until now. */
   async inStep(): Promise<void> {
     await this.#until(this.replica, /master_link_status:up/);
-    while ((await this.master.admin.wait(1, 1_000)) < 1);
+    await caughtUp(this.master);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -101,6 +101,12 @@ export class RedisPair implements Servers {
   async #until(server: RedisServer, pattern: RegExp): Promise<void> {
     while (!pattern.test(await server.admin.info("replication"))) await pause(20);
   }
+}
+
+/** Its replica has all that it confirmed until now. WAIT speaks of what its own connection saw last: the ping makes that now. */
+export async function caughtUp({ admin }: RedisServer): Promise<void> {
+  await admin.ping();
+  while ((await admin.wait(1, 1_000)) < 1);
 }
 
 /** What can happen to it. */

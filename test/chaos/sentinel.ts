@@ -7,6 +7,7 @@ import { Redis } from "ioredis";
 import { Child } from "../support/processes.ts";
 import { binary, freePorts, type RedisServer, startRedis } from "../support/redis.ts";
 import { between, type FaultKind, failover, repeated, storageFault } from "./faults.ts";
+import { caughtUp } from "./redis-pair.ts";
 import type { Servers } from "./servers.ts";
 
 const NAME = "queuecall";
@@ -62,7 +63,7 @@ export class SentinelServers implements Servers {
   async inStep(): Promise<void> {
     const master = await this.#role("master");
     await until(this.replicaOf(master), /master_link_status:up/);
-    while ((await master.admin.wait(1, 1_000)) < 1);
+    await caughtUp(master);
   }
 
   /** Another than `before` is the master, and `before`, which is back, its replica. */

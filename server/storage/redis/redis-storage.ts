@@ -361,7 +361,14 @@ class RedisStorage implements Storage {
   }
 
   inspect(queue: string): Promise<Inspection> {
-    const read = (ids: string[]) => this.#inChunks(ids, (chunk) => this.#run("inspect", queue, chunk));
+    // One after the other: a queue of any length, each call within its own time, and calls of others in between.
+    const read = async (ids: string[]) => {
+      const replies: Reply[] = [];
+      for (let i = 0; i < ids.length; i += MAX_JOBS_PER_SCRIPT) {
+        replies.push(...((await this.#run("inspect", queue, ids.slice(i, i + MAX_JOBS_PER_SCRIPT))) as Reply[]));
+      }
+      return replies;
+    };
     return inspect(queue, this.#link, this.#keys, read);
   }
 
