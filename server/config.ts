@@ -4,13 +4,29 @@
  * key all follow from its name.
  *
  *   max-wait  →  --max-wait 1h  ·  QUEUECALL_MAX_WAIT=1h  ·  max-wait: 1h
+ *
+ * Beside them the file has `queues:`, limits of single queues: config-file.ts.
  */
-import { readFileSync } from "node:fs";
-import { closest, distance } from "fastest-levenshtein";
-import { MAX_DURATION_MS } from "../protocol/limits.ts";
-import { formatDuration, formatSize, parseDuration, parseSize } from "../protocol/units.ts";
+import { formatSize } from "../protocol/units.ts";
 import type { AccessFiles } from "./access/access.ts";
 import { exposure } from "./access/exposure.ts";
+import { ConfigError, meant, parsed, read, readConfigFile } from "./config-file.ts";
+import {
+  address,
+  addressOrOff,
+  count,
+  countOrNone,
+  duration,
+  file,
+  type Kind,
+  names,
+  oneOf,
+  origins,
+  size,
+  text,
+  totalOrNone,
+  yesOrNo,
+} from "./kinds.ts";
 import { type BrokerSettings, defaultSettings } from "./settings.ts";
 import { durabilityOrder } from "./storage/storage.ts";
 
@@ -37,23 +53,7 @@ export interface Config {
 export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
-/** The configuration cannot be used. One line that says what, where and what instead. Exit code 78. */
-export class ConfigError extends Error {
-  override readonly name = "ConfigError";
-}
-
-/** How the text of a setting becomes its value. */
-interface Kind<T> {
-  /** Stands for the value in --help. */
-  placeholder: string;
-  /** What is expected, for the error message. */
-  expected: string;
-  /** Undefined: not such a value. */
-  parse(text: string): T | undefined;
-  show(value: T): string;
-}
-
-interface Values extends BrokerSettings {
+interface Values extends Omit<BrokerSettings, "queues"> {
   grpc: string;
   http: string;
   storage: string;
@@ -67,6 +67,8 @@ interface Values extends BrokerSettings {
   logFormat: "pretty" | "json";
 }
 
+export { ConfigError };
+
 /** One row of the table. */
 export interface Setting<K extends keyof Values = keyof Values> {
   /** In words joined by hyphens, as in flag and file. */
@@ -77,77 +79,6 @@ export interface Setting<K extends keyof Values = keyof Values> {
   help: string;
   /** In people's form, for --help. */
   initial: string | undefined;
-}
-
-const text: Kind<string> = {
-  placeholder: "TEXT",
-  expected: "a value",
-  parse: (value) => value || undefined,
-  show: String,
-};
-const file: Kind<string> = { ...text, placeholder: "FILE" };
-const address: Kind<string> = {
-  ...text,
-  placeholder: "HOST:PORT",
-  expected: "HOST:PORT, such as 127.0.0.1:7455 (port 0 takes a free one)",
-  parse: (value) => (/^(\[[\da-fA-F:.]+\]|[^\s:/]+):\d{1,5}$/.test(value) && portOf(value) < 65536 ? value : undefined),
-};
-const addressOrOff: Kind<string> = {
-  ...address,
-  placeholder: "HOST:PORT|off",
-  expected: `${address.expected}, or off`,
-  parse: (value) => (value === "off" ? value : address.parse(value)),
-};
-const count: Kind<number> = {
-  placeholder: "N",
-  expected: "a whole number from 1",
-  parse: (value) => (/^[1-9]\d{0,8}$/.test(value) ? Number(value) : undefined),
-  show: String,
-};
-const size: Kind<number> = {
-  placeholder: "SIZE",
-  expected: "a size from 1KiB to 1GiB, such as 512KiB or 4MiB",
-  parse: (value) => within(parseSize(value), 1024, 1024 ** 3),
-  show: formatSize,
-};
-const yesOrNo: Kind<boolean> = {
-  placeholder: "true|false",
-  expected: "true or false",
-  parse: (value) => ({ true: true, false: false })[value],
-  show: String,
-};
-
-const names: Kind<readonly string[]> = {
-  placeholder: "NAMES",
-  expected: "names of headers in lower case, separated by commas, such as tenant,x-*",
-  parse: (value) => (/^[0-9a-z_.*-]+( *, *[0-9a-z_.*-]+)*$/.test(value) ? value.split(/ *, */) : undefined),
-  show: (value) => value.join(","),
-};
-
-const origins: Kind<readonly string[]> = {
-  placeholder: "ORIGINS",
-  expected: "origins separated by commas, such as https://app.example.com,http://localhost:5173, or *",
-  parse: (value) =>
-    /^(\*|https?:\/\/[^\s,/]+( *, *https?:\/\/[^\s,/]+)*)$/.test(value) ? value.split(/ *, */) : undefined,
-  show: (value) => value.join(","),
-};
-
-function duration(min = 100): Kind<number> {
-  return {
-    placeholder: "DURATION",
-    expected: `a duration with its unit, such as 500ms, 25s or 1h30m${min > 0 ? `, from ${formatDuration(min)}` : ""}`,
-    parse: (value) => within(parseDuration(value), min, MAX_DURATION_MS),
-    show: formatDuration,
-  };
-}
-
-function oneOf<T extends string>(choices: readonly T[]): Kind<T> {
-  return {
-    placeholder: choices.length > 3 ? "CHOICE" : choices.join("|"),
-    expected: `one of ${choices.join(", ")}`,
-    parse: (value) => choices.find((each) => each === value),
-    show: String,
-  };
 }
 
 /** Every setting of a broker, in the order of --help. */
@@ -214,6 +145,18 @@ export const settings: readonly Setting[] = [
   broker("max-waiters", "maxWaiters", count, "calls that wait at one time"),
   broker("max-sessions", "maxSessions", count, "worker streams at one time"),
   broker("max-connections", "maxConnections", count, "connections to the gRPC port at one time"),
+  broker(
+    "max-queue-length",
+    "maxQueueLength",
+    countOrNone,
+    "jobs of a queue that have not ended; an enqueue of more is refused",
+  ),
+  broker(
+    "max-queue-bytes",
+    "maxQueueBytes",
+    totalOrNone,
+    "bytes of the jobs of a queue that have not ended: payloads, headers, labels",
+  ),
   broker("pass-stacks", "passStacks", yesOrNo, "let callers see the stacks that workers send"),
   broker("sweep-interval", "sweepIntervalMs", duration(), "open waits are re-read this often"),
   broker("probe-interval", "probeIntervalMs", duration(), "a worker with room looks for jobs this often (±50 %)"),
@@ -235,7 +178,12 @@ function setting<K extends keyof Values>(
   return { name, key, kind, help, initial } as unknown as Setting;
 }
 
-function broker<K extends keyof BrokerSettings>(name: string, key: K, kind: Setting<K>["kind"], help: string): Setting {
+function broker<K extends keyof Values & keyof BrokerSettings>(
+  name: string,
+  key: K,
+  kind: Setting<K>["kind"],
+  help: string,
+): Setting {
   const value = defaultSettings[key];
   const shown = value === undefined ? undefined : kind.show(value as never);
   return setting(name, key, kind, help, shown === "" ? undefined : shown);
@@ -272,7 +220,8 @@ interface Given {
 /** @throws ConfigError */
 export async function loadConfig({ flags, env }: Sources): Promise<Config> {
   const file = flags.config ?? (env.QUEUECALL_CONFIG || undefined);
-  const inFile = file === undefined ? {} : await readConfigFile(file);
+  const known = settings.map(({ name }) => name);
+  const { texts: inFile, queues } = file === undefined ? { texts: {}, queues: [] } : await readConfigFile(file, known);
 
   const given = (name: string): Given | undefined => {
     const variable = variableOf(name);
@@ -286,11 +235,13 @@ export async function loadConfig({ flags, env }: Sources): Promise<Config> {
   const values: Partial<Record<keyof Values, unknown>> = {};
   for (const each of settings) {
     const found = given(each.name) ?? (each.initial && { text: each.initial, source: each.name, rank: 3 });
-    if (found) values[each.key] = parse(each, found);
+    if (found) values[each.key] = parsed(each.kind as Kind<unknown>, found.text, found.source);
   }
   const { grpc, http, storage: _, storageFile: __, tlsCert, tlsKey, tlsClientCa, tokens, ...others } = values as Values;
   const { data, logLevel, logFormat, ...rest } = others;
   const tls = tlsFiles(tlsCert, tlsKey, tlsClientCa);
+  const brokerSettings = { ...defaultSettings, ...rest, queues };
+  requireRoomForOneJob(brokerSettings);
   return {
     storage: storageUrl(given("storage"), given("storage-file")) ?? `sqlite:${data}/queuecall.db`,
     grpc,
@@ -300,15 +251,23 @@ export async function loadConfig({ flags, env }: Sources): Promise<Config> {
     data,
     logLevel,
     logFormat,
-    settings: { ...defaultSettings, ...rest },
+    settings: brokerSettings,
     warnings: [...unknownVariables(env), ...exposure([grpc], { tls, tokens })],
   };
 }
 
-function parse({ kind }: Setting, { text, source }: Given): unknown {
-  const value = (kind as Kind<unknown>).parse(text.trim());
-  if (value === undefined) throw new ConfigError(`${source}: expected ${kind.expected}, found "${text.slice(0, 80)}"`);
-  return value;
+/** A queue that has no room for one job of the largest size would refuse what the other limits allow. */
+function requireRoomForOneJob({ maxQueueBytes, queues, maxPayloadBytes, maxHeadersBytes }: BrokerSettings): void {
+  const least = maxPayloadBytes + maxHeadersBytes;
+  const given = [
+    ["max-queue-bytes", maxQueueBytes] as const,
+    ...queues.map(({ queue, maxBytes = least }) => [`queues: ${queue}: max-bytes`, maxBytes] as const),
+  ];
+  for (const [name, bytes] of given) {
+    if (bytes >= least) continue;
+    const found = `${formatSize(bytes)} has no room for one job of max-payload and max-headers`;
+    throw new ConfigError(`${name}: ${found}, ${formatSize(least)}: give at least that, or lower those`);
+  }
 }
 
 function tlsFiles(cert: string | undefined, key: string | undefined, clientCa: string | undefined): Config["tls"] {
@@ -331,62 +290,10 @@ function storageUrl(url: Given | undefined, file: Given | undefined): string | u
   return content;
 }
 
-async function readConfigFile(file: string): Promise<Record<string, string>> {
-  const { parseDocument } = await import("yaml");
-  const document = parseDocument(read(file, "config file"));
-  const [error] = document.errors;
-  if (error) {
-    // As in `storage: memory:`, which YAML takes for a mapping in a mapping.
-    const hint = error.code === "BLOCK_AS_IMPLICIT_KEY" ? "; put a value that ends with a colon in quotes" : "";
-    throw new ConfigError(`config file ${file}: ${error.message.split("\n")[0]?.replace(/:$/, "")}${hint}`);
-  }
-  const content: unknown = document.toJS() ?? {};
-  if (typeof content !== "object" || Array.isArray(content)) {
-    throw new ConfigError(`config file ${file}: expected lines such as "max-wait: 1h"`);
-  }
-  const names = settings.map(({ name }) => name);
-  return Object.fromEntries(
-    Object.entries(content as object).map(([key, value]) => {
-      if (!names.includes(key)) throw new ConfigError(`config file ${file}: unknown key "${key}"${meant(key, names)}`);
-      if (value === null || typeof value === "object") {
-        throw new ConfigError(`config file ${file}: ${key} needs a single value`);
-      }
-      return [key, String(value)];
-    }),
-  );
-}
-
-function read(file: string, what: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new ConfigError(
-      `${what}: cannot read ${file}${code === "ENOENT" ? ": there is no such file" : ` (${code})`}`,
-    );
-  }
-}
-
 function unknownVariables(env: Sources["env"]): string[] {
   const known = [...settings.map(({ name }) => variableOf(name)), ...OTHER_VARIABLES];
   return Object.keys(env)
     .filter((name) => name.startsWith("QUEUECALL_") && !known.includes(name) && !KUBERNETES.test(name))
     .sort()
     .map((name) => `unknown environment variable ${name} is ignored${meant(name, known)}`);
-}
-
-/** "; did you mean …?" where one of the names is near enough. */
-function meant(name: string, names: readonly string[]): string {
-  const plain = (each: string) => each.toLowerCase().replaceAll(/[-_]/g, "");
-  const best = closest(plain(name), names.map(plain));
-  const near = distance(plain(name), best) <= Math.max(2, best.length / 3);
-  return near ? `; did you mean ${names.find((each) => plain(each) === best)}?` : "";
-}
-
-function portOf(hostAndPort: string): number {
-  return Number(hostAndPort.slice(hostAndPort.lastIndexOf(":") + 1));
-}
-
-function within(value: number | undefined, min: number, max: number): number | undefined {
-  return value !== undefined && value >= min && value <= max ? value : undefined;
 }

@@ -182,7 +182,8 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
       return broker.load;
     },
     depths: () => broker.depths(),
-    oldestWaitMs: async (queue) => (await storage.count(queue)).oldestWaitMs,
+    count: (queue) => storage.count(queue),
+    limitsOf: (queue) => broker.limitsOf(queue),
   });
 
   let closing: Promise<void> | undefined;

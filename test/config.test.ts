@@ -20,6 +20,49 @@ const file = (text: string, name = "queuecall.yaml") => {
 };
 const load = (flags: Record<string, string> = {}, env: Record<string, string> = {}) => loadConfig({ flags, env });
 
+describe("limits of queues", () => {
+  test("for all, by flag; for some, by name or beginning, in the file", async () => {
+    const config = file('queues:\n  mail: { max-length: 10, max-bytes: 2GiB }\n  "mail.*":\n    max-length: none\n');
+    const { settings } = await load({ config, "max-queue-length": "1000", "max-queue-bytes": "4GiB" });
+    expect(settings).toMatchObject({ maxQueueLength: 1_000, maxQueueBytes: 4 * 1024 ** 3 });
+    expect(settings.queues).toEqual([
+      { queue: "mail", maxLength: 10, maxBytes: 2 * 1024 ** 3 },
+      { queue: "mail.*", maxLength: Number.POSITIVE_INFINITY },
+    ]);
+  });
+
+  const wrong: [string, string, RegExp][] = [
+    ["no map", "queues: 3", /queues: expected lines such as "mail: \{ max-length: 10000 \}"$/],
+    ["no map of a queue", "queues: { mail: 3 }", /queues: mail: expected max-length and max-bytes$/],
+    [
+      "no queue name",
+      'queues: { "a b": { max-length: 1 } }',
+      /queues: a b: is no queue name; \* may stand at its end$/,
+    ],
+    ["a star inside", 'queues: { "a*b": { max-length: 1 } }', /is no queue name/],
+    ["another key", "queues: { a: { max-lenght: 1 } }", /a: unknown key "max-lenght"; did you mean max-length\?$/],
+    [
+      "no number",
+      "queues: { a: { max-length: many } }",
+      /a: max-length: expected a whole number from 1, or none, found/,
+    ],
+    ["zero", "queues: { a: { max-length: 0 } }", /expected a whole number from 1, or none/],
+    ["no size", "queues: { a: { max-bytes: 3 } }", /a: max-bytes: expected a size from 1KiB to 1000GiB/],
+    [
+      "no room for one job",
+      "queues: { a: { max-bytes: 1MiB } }",
+      /queues: a: max-bytes: 1MiB has no room for one job .*1032KiB/,
+    ],
+    ["no room in all", "max-queue-bytes: 1MiB", /^max-queue-bytes: 1MiB has no room for one job/],
+  ];
+  for (const [title, text, message] of wrong) {
+    test(title, async () => {
+      await expect(load({ config: file(`${text}\n`) })).rejects.toThrow(message);
+      await expect(load({ config: file(`${text}\n`) })).rejects.toThrow(ConfigError);
+    });
+  }
+});
+
 describe("layers", () => {
   test("defaults", async () => {
     expect(await load()).toEqual({
@@ -111,6 +154,7 @@ describe("refusals are one line that says where and what", () => {
   });
 
   test("a value of the wrong shape", async () => {
+    await expect(load({ config: file("queue:\n  a: {}\n") })).rejects.toThrow(/did you mean queues\?$/);
     await expect(load({ config: file("grpc:\n  host: x\n") })).rejects.toThrow(/grpc needs a single value/);
     await expect(load({ config: file("- grpc\n") })).rejects.toThrow(/expected lines such as/);
     await expect(load({ config: file("grpc: [\n") })).rejects.toThrow(/^config file .*queuecall.yaml: /);

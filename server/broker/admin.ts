@@ -1,5 +1,5 @@
 /** What operators can ask of the broker, each as a short list of steps. Bulk steps are the verbs of one job, over a page of a list. */
-import type { JobKey, JobState, JobSummary } from "../job/job.ts";
+import type { JobKey, JobState, JobSummary, QueueLimits } from "../job/job.ts";
 import type { BrokerSettings } from "../settings.ts";
 import type {
   Attached,
@@ -31,6 +31,7 @@ export interface AdminHost {
   /** Asks the storage, unless the broker is draining; what it throws becomes an error that may cross the wire. */
   ask<T>(verb: () => Promise<T>): Promise<T>;
   hungryHere(queue: string): boolean;
+  limitsOf(queue: string): QueueLimits;
   /** A verb changed a job. */
   changed(changed: Changed): void;
   /** A verb asked for the end of a job that a stream holds. */
@@ -51,6 +52,7 @@ export interface ServerInfo {
 
 export interface QueueInfo extends QueueCounts {
   queue: string;
+  limits: QueueLimits;
   /** Worker streams that take jobs of the queue, at all brokers. */
   workers: number;
   /** Those of this broker. */
@@ -105,7 +107,7 @@ export class Admin {
       const counts = await this.#host.ask(() => storage.count(queue));
       const workersHere = here.get(queue) ?? 0;
       const workers = others.reduce((sum, { byQueue }) => sum + (byQueue.get(queue) ?? 0), workersHere);
-      return { queue, ...counts, workers, workersHere };
+      return { queue, ...counts, limits: this.#host.limitsOf(queue), workers, workersHere };
     });
     return { queues: await Promise.all(infos), ...page };
   }

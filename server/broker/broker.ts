@@ -146,6 +146,10 @@ export class Broker {
   depths(): Iterable<[queue: string, queued: number]> {
     return this.#ticker.depths();
   }
+  /** What the queue takes here. */
+  limitsOf(queue: string): QueueLimits {
+    return this.#limits.of(queue);
+  }
   get draining(): boolean {
     return this.#draining;
   }
@@ -273,6 +277,7 @@ export class Broker {
         return broker.#ask(verb);
       },
       hungryHere: (queue) => broker.#dispatcher.hungryHere(queue),
+      limitsOf: (queue) => broker.limitsOf(queue),
       changed: (changed) => broker.#changed(changed),
       cancelled: (key, answer) => broker.#cancelled(key, answer),
       look: (queue) => broker.#dispatcher.look(queue),

@@ -8,9 +8,9 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 import type { Clock } from "../../protocol/clock.ts";
 import type { Reason } from "../../protocol/errors.ts";
 import type { AttemptEnd, LeaseLoss, Observer } from "../broker/observer.ts";
-import type { Disposition, FailureKind, JobStatus } from "../job/job.ts";
+import type { Disposition, FailureKind, JobStatus, QueueLimits } from "../job/job.ts";
 import type { BrokerSettings } from "../settings.ts";
-import type { StorageInfo } from "../storage/storage.ts";
+import type { QueueCounts, StorageInfo } from "../storage/storage.ts";
 import { PerQueue } from "./queue-labels.ts";
 import type { StorageWatch } from "./timed-storage.ts";
 
@@ -29,8 +29,9 @@ export interface Gauged {
   readonly sessions: number;
   readonly load: { window: number; outstanding: number };
   depths(): Iterable<[queue: string, queued: number]>;
-  /** Age of the job that is first in line, if one is; asks the storage. Milliseconds. */
-  oldestWaitMs(queue: string): Promise<number | undefined>;
+  /** What a queue has now; asks the storage. */
+  count(queue: string): Promise<QueueCounts>;
+  limitsOf(queue: string): QueueLimits;
 }
 
 /** Seconds: from what memory takes to what an operator worries about. */
@@ -61,9 +62,11 @@ export function createMetrics(clock: Clock): Metrics {
     observer: countingObserver(registry, clock),
     storageWatch: storageWatch(registry),
     contentType: registry.contentType,
-    text: async () =>
-      (await Registry.merge([registry, processMetrics()]).metrics()).replaceAll(/ Nan$/gm, NOT_A_NUMBER),
-    read: gauges,
+    text: async () => {
+      await gauges.collectQueues();
+      return (await Registry.merge([registry, processMetrics()]).metrics()).replaceAll(/ Nan$/gm, NOT_A_NUMBER);
+    },
+    read: gauges.read,
   };
 }
 
@@ -173,8 +176,14 @@ function storageWatch(registry: Registry): StorageWatch {
   };
 }
 
-/** Answers the way to say where they are read from. */
-function addGauges(registry: Registry): (gauged: Gauged) => void {
+interface Gauges {
+  /** Where they are read from. */
+  read(gauged: Gauged): void;
+  /** Before each scrape: one question to the storage serves all that is told of a queue. */
+  collectQueues(): Promise<void>;
+}
+
+function addGauges(registry: Registry): Gauges {
   let gauged: Gauged | undefined;
   const gauge = (name: string, help: string, read: (from: Gauged) => number) => {
     const each: Gauge = new Gauge({
@@ -197,36 +206,35 @@ function addGauges(registry: Registry): (gauged: Gauged) => void {
   gauge("storage_ready", "1 while the storage answers", ({ storageReady }) => Number(storageReady));
   gauge("draining", "1 while the broker drains", ({ draining }) => Number(draining));
 
-  const depth = new Gauge({
-    name: "queuecall_queue_depth",
-    help: "Jobs in line, as this broker's last tick of the queue saw them",
-    labelNames: ["queue"],
-    registers: [registry],
-    collect() {
-      depth.reset();
-      for (const [queue, queued] of gauged?.depths() ?? []) depths.of(queue).inc(queued);
-    },
-  });
-  // Queues that share a label add up.
-  const depths = new PerQueue((queue) => depth.labels({ queue }));
-
-  const oldest = new Gauge({
-    name: "queuecall_queue_oldest_seconds",
-    help: "Age of the job that is first in line",
-    labelNames: ["queue"],
-    registers: [registry],
-    async collect() {
-      oldest.reset();
-      const ages = new Map<ReturnType<typeof oldests.of>, number>();
-      for (const [queue, age] of await oldestOf(gauged)) {
-        const series = oldests.of(queue);
-        // Of queues that share a label, the oldest of all.
-        ages.set(series, Math.max(ages.get(series) ?? 0, age / 1_000));
-      }
-      for (const [series, age] of ages) series.set(age);
-    },
-  });
-  const oldests = new PerQueue((queue) => oldest.labels({ queue }));
+  const ofQueue = (name: string, help: string) => {
+    const each = new Gauge({ name: `queuecall_${name}`, help, labelNames: ["queue"], registers: [registry] });
+    return { each, of: new PerQueue((queue) => each.labels({ queue })) };
+  };
+  const depth = ofQueue("queue_depth", "Jobs in line, as this broker's last tick of the queue saw them");
+  const oldest = ofQueue("queue_oldest_seconds", "Age of the job that is first in line");
+  const unfinished = ofQueue("queue_unfinished", "Jobs that wait or run, which a limit counts");
+  const bytes = ofQueue("queue_bytes", "Bytes of the jobs that wait or run, which a limit counts");
+  const mostJobs = ofQueue("queue_unfinished_limit", "max-length of the queue; absent where there is none");
+  const mostBytes = ofQueue("queue_bytes_limit", "max-bytes of the queue; absent where there is none");
+  const collectQueues = async () => {
+    for (const { each } of [depth, oldest, unfinished, bytes, mostJobs, mostBytes]) each.reset();
+    // Queues that share a label add up; of their ages and limits, the highest.
+    for (const [queue, queued] of gauged?.depths() ?? []) depth.of.of(queue).inc(queued);
+    const highest = new Map<object, number>();
+    const atLeast = ({ of }: typeof depth, queue: string, value: number) => {
+      const series = of.of(queue);
+      highest.set(series, Math.max(highest.get(series) ?? 0, value));
+      series.set(highest.get(series) as number);
+    };
+    for (const [queue, counts, limits] of await countsOf(gauged)) {
+      const { scheduled, queued, running } = counts.jobs;
+      if (counts.oldestWaitMs !== undefined) atLeast(oldest, queue, counts.oldestWaitMs / 1_000);
+      unfinished.of.of(queue).inc(scheduled + queued + running);
+      bytes.of.of(queue).inc(counts.bytes);
+      if (Number.isFinite(limits.maxLength)) atLeast(mostJobs, queue, limits.maxLength);
+      if (Number.isFinite(limits.maxBytes)) atLeast(mostBytes, queue, limits.maxBytes);
+    }
+  };
 
   const info = new Gauge({
     name: "queuecall_info",
@@ -240,28 +248,31 @@ function addGauges(registry: Registry): (gauged: Gauged) => void {
       info.labels({ version: gauged.version, storage: kind, storage_version: version, durability }).set(1);
     },
   });
-  return (from) => {
-    gauged = from;
+  return {
+    read: (from) => {
+      gauged = from;
+    },
+    collectQueues,
   };
 }
 
 /** A scrape asks the storage about this many queues at most, those in which jobs were last seen in line. */
-const MAX_AGES = 1_000;
+const MAX_COUNTED = 1_000;
 /** At one time. */
-const AGES_AT_ONCE = 50;
+const COUNTED_AT_ONCE = 50;
 
-async function oldestOf(gauged: Gauged | undefined): Promise<[queue: string, ms: number][]> {
+async function countsOf(gauged: Gauged | undefined): Promise<[queue: string, QueueCounts, QueueLimits][]> {
   if (!gauged?.storageReady) return [];
-  const waiting = [...gauged.depths()].filter(([, queued]) => queued > 0).slice(0, MAX_AGES);
-  const ages: [string, number][] = [];
-  for (let i = 0; i < waiting.length; i += AGES_AT_ONCE) {
+  const waiting = [...gauged.depths()].filter(([, queued]) => queued > 0).slice(0, MAX_COUNTED);
+  const counts: [string, QueueCounts, QueueLimits][] = [];
+  for (let i = 0; i < waiting.length; i += COUNTED_AT_ONCE) {
     await Promise.all(
-      waiting.slice(i, i + AGES_AT_ONCE).map(async ([queue]) => {
-        // A storage that goes away meanwhile costs this figure, not the scrape.
-        const age = await gauged.oldestWaitMs(queue).catch(() => undefined);
-        if (age !== undefined) ages.push([queue, age]);
+      waiting.slice(i, i + COUNTED_AT_ONCE).map(async ([queue]) => {
+        // A storage that goes away meanwhile costs these figures, not the scrape.
+        const found = await gauged.count(queue).catch(() => undefined);
+        if (found) counts.push([queue, found, gauged.limitsOf(queue)]);
       }),
     );
   }
-  return ages;
+  return counts;
 }

@@ -115,6 +115,8 @@ function serverMessage(info: ServerInfo): MessageInitShape<typeof GetServerInfoR
       maxWorkers: settings.maxSessions,
       lease: durationOf(settings.leaseMs),
       reconnectGrace: durationOf(settings.reconnectGraceMs),
+      maxQueueLength: limitOf(settings.maxQueueLength),
+      maxQueueBytes: limitOf(settings.maxQueueBytes),
     },
     ready,
     draining,
@@ -124,7 +126,7 @@ function serverMessage(info: ServerInfo): MessageInitShape<typeof GetServerInfoR
 }
 
 function queueMessage(info: QueueInfo): MessageInitShape<typeof QueueInfoSchema> {
-  const { queue, paused, jobs, oldestWaitMs, workers, workersHere } = info;
+  const { queue, paused, jobs, bytes, limits, oldestWaitMs, workers, workersHere } = info;
   return {
     queue,
     paused,
@@ -137,7 +139,14 @@ function queueMessage(info: QueueInfo): MessageInitShape<typeof QueueInfoSchema>
     ...(oldestWaitMs !== undefined && { oldestWait: durationOf(oldestWaitMs) }),
     workers,
     workersHere,
+    bytes: BigInt(bytes),
+    maxLength: limitOf(limits.maxLength),
+    maxBytes: limitOf(limits.maxBytes),
   };
+}
+
+function limitOf(most: number): bigint {
+  return Number.isFinite(most) ? BigInt(most) : 0n;
 }
 
 function summaryMessage(job: JobSummary): MessageInitShape<typeof JobSummarySchema> {

@@ -139,7 +139,7 @@ test("every line can be read, and names follow the rules", async () => {
 
 test("leases that are lost, by cause; queue depth as the ticks see it, and the age of the first in line", async () => {
   const metrics = createMetrics(systemClock);
-  const rig = await startRig({}, undefined, metrics.observer);
+  const rig = await startRig({ maxQueueLength: 50 }, undefined, metrics.observer);
   ends.push(() => rig.close());
   const { broker, clock } = rig;
   metrics.read({
@@ -154,7 +154,8 @@ test("leases that are lost, by cause; queue depth as the ticks see it, and the a
     sessions: 0,
     load: { window: 0, outstanding: 0 },
     depths: () => broker.depths(),
-    oldestWaitMs: async (queue) => (await rig.storage.count(queue)).oldestWaitMs,
+    count: (queue) => rig.storage.count(queue),
+    limitsOf: (queue) => broker.limitsOf(queue),
   });
   const worker = new SeamWorker(broker, { window: 3 });
   for (let i = 0; i < 5; i++) await broker.enqueue(spec(), requestId(), call());
@@ -171,6 +172,10 @@ test("leases that are lost, by cause; queue depth as the ticks see it, and the a
   const scrape = parse(await metrics.text());
   expect(scrape.value("queuecall_queue_depth", { queue: "q" })).toBe(5);
   expect(scrape.value("queuecall_queue_oldest_seconds", { queue: "q" })).toBeCloseTo(105, 0);
+  expect(scrape.value("queuecall_queue_unfinished", { queue: "q" })).toBe(5);
+  expect(scrape.value("queuecall_queue_bytes", { queue: "q" })).toBe((await rig.storage.count("q")).bytes);
+  expect(scrape.value("queuecall_queue_unfinished_limit", { queue: "q" })).toBe(50);
+  expect(scrape.value("queuecall_queue_bytes_limit", { queue: "q" })).toBeUndefined();
 });
 
 test("queues beyond the bound share one label", async () => {

@@ -215,6 +215,21 @@ export declare type ServerLimits = Message<"queuecall.v1.ServerLimits"> & {
    * @generated from field: google.protobuf.Duration reconnect_grace = 8;
    */
   reconnectGrace?: Duration | undefined;
+
+  /**
+   * Jobs of a queue that are SCHEDULED, QUEUED or RUNNING; an enqueue of one more is
+   * refused with QUEUE_FULL. For queues that have no limit of their own. 0: no limit.
+   *
+   * @generated from field: uint64 max_queue_length = 9;
+   */
+  maxQueueLength: bigint;
+
+  /**
+   * The same for QueueInfo.bytes. Bytes. 0: no limit.
+   *
+   * @generated from field: uint64 max_queue_bytes = 10;
+   */
+  maxQueueBytes: bigint;
 };
 
 /**
@@ -356,6 +371,28 @@ export declare type QueueInfo = Message<"queuecall.v1.QueueInfo"> & {
    * @generated from field: uint32 workers = 11;
    */
   workers: number;
+
+  /**
+   * Of the jobs that are SCHEDULED, QUEUED or RUNNING: payloads with their types,
+   * methods, headers and labels; not what the storage needs beside them. Bytes.
+   *
+   * @generated from field: uint64 bytes = 12;
+   */
+  bytes: bigint;
+
+  /**
+   * How many of those jobs this broker accepts. 0: no limit.
+   *
+   * @generated from field: uint64 max_length = 13;
+   */
+  maxLength: bigint;
+
+  /**
+   * How many bytes of them this broker accepts. 0: no limit.
+   *
+   * @generated from field: uint64 max_bytes = 14;
+   */
+  maxBytes: bigint;
 };
 
 /**
