@@ -111,6 +111,7 @@ describe("layers", () => {
     values["log-format"] = "json";
     values["require-durability"] = "redis-always";
     values.tokens = "tokens.yaml";
+    values["cors-origins"] = "https://app.example";
     // These are not given alone.
     const notAlone = ["storage-file", "tls-cert", "tls-key", "tls-client-ca"];
     for (const { name, kind, initial } of settings.filter(({ name }) => !notAlone.includes(name))) {

@@ -403,8 +403,7 @@ export class Session implements SessionSeen {
     try {
       const attempt = this.#leases.find(settlement) ?? attemptOf(settlement);
       const answer = await this.#settleStored(settlement, outcome, attempt);
-      if (answer.kind === "lost") this.#drop(settlement, "late_settlement");
-      else this.#leases.drop(settlement);
+      this.#leases.drop(settlement);
       if (answer.kind === "lost") this.#answer(settlement, "lease_lost");
       else if (rejected) this.#answer(settlement, "rejected", rejected);
       else this.#answer(settlement, answer.kind === "duplicate" ? "duplicate" : "ok");
@@ -454,6 +453,8 @@ export class Session implements SessionSeen {
     const claim = this.#leases.has(ref) ? this.#host.claimAlong(this, ref.queue) : undefined;
     try {
       const answer = await settle(claim?.request);
+      // First: what is fetched may be the same job.
+      if (answer.kind === "lost") this.#drop(ref, "late_settlement");
       claim?.answered(answer.claimed);
       return answer;
     } catch (error) {
