@@ -145,6 +145,15 @@ export const settings: readonly Setting[] = [
   broker("max-waiters", "maxWaiters", count, "calls that wait at one time"),
   broker("max-sessions", "maxSessions", count, "worker streams at one time"),
   broker("max-connections", "maxConnections", count, "connections to the gRPC port at one time"),
+  broker("max-exchanges", "maxExchanges", count, "multiplexed streams at one time"),
+  broker("max-enqueues", "maxEnqueues", count, "enqueues that wait for the storage at one time"),
+  broker("max-enqueue-bytes", "maxEnqueueBytes", size, "bytes of their payloads"),
+  broker(
+    "max-unread-bytes",
+    "maxUnreadBytes",
+    size,
+    "bytes that peers have not read; beyond it the stalest stream ends",
+  ),
   broker(
     "max-queue-length",
     "maxQueueLength",

@@ -178,6 +178,10 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
     get sessions() {
       return broker.sessions;
     },
+    get unreadBytes() {
+      return calls.unreadBytes;
+    },
+    intake: broker.intake,
     get load() {
       return broker.load;
     },

@@ -46,6 +46,14 @@ export interface BrokerSettings {
   maxWaiters: number;
   /** Worker streams at one time. */
   maxSessions: number;
+  /** Multiplexed streams at one time; more are refused with RATE_LIMITED. */
+  maxExchanges: number;
+  /** Enqueues that wait for the storage at one time; more are refused with RATE_LIMITED. */
+  maxEnqueues: number;
+  /** Bytes of their payloads. */
+  maxEnqueueBytes: number;
+  /** Bytes that were written to peers and that they have not read; beyond it the stream that has stood still longest is ended. */
+  maxUnreadBytes: number;
   /** Unfinished jobs of a queue (SCHEDULED, QUEUED, RUNNING); an enqueue of more is refused with QUEUE_FULL. Infinity: no limit. */
   maxQueueLength: number;
   /** Bytes of the unfinished jobs of a queue: payloads, their types, methods, headers, labels. Infinity: no limit. */
@@ -85,6 +93,10 @@ export const defaultSettings: Readonly<BrokerSettings> = {
   maxConnections: 10_000,
   handshakeTimeoutMs: 10_000,
   requestTimeoutMs: 60_000,
+  maxExchanges: 10_000,
+  maxEnqueues: 10_000,
+  maxEnqueueBytes: 256 * 1024 * 1024,
+  maxUnreadBytes: 256 * 1024 * 1024,
   maxQueueLength: Number.POSITIVE_INFINITY,
   maxQueueBytes: Number.POSITIVE_INFINITY,
   queues: [],

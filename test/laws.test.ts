@@ -83,7 +83,7 @@ const onlyIn: Record<string, readonly string[]> = {
   "pino-pretty": ["server/logger.ts"],
   "prom-client": ["server/observe"],
   "@opentelemetry/": ["protocol/tracing.ts"],
-  yaml: ["server/config.ts", "server/access"],
+  yaml: ["server/config-file.ts", "server/access"],
   vitest: [],
   "fast-check": [],
 };

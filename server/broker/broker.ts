@@ -30,6 +30,7 @@ import { Admin, type AdminHost } from "./admin.ts";
 import { Announcer } from "./attached.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import type { Link } from "./frames.ts";
+import { Intake } from "./intake.ts";
 import { LimitsByQueue } from "./limits-by-queue.ts";
 import { blind, type Observer } from "./observer.ts";
 import { Services } from "./services.ts";
@@ -68,6 +69,8 @@ export class Broker {
   readonly admin: Admin;
   /** gRPC services that workers announced. */
   readonly services: Services;
+  /** Enqueues under way. */
+  readonly intake: Intake;
   readonly #storage: Storage;
   readonly #observer: Observer;
   readonly #limits: LimitsByQueue;
@@ -89,6 +92,7 @@ export class Broker {
     this.#storage = storage;
     this.#observer = { ...blind, ...observer };
     this.#limits = new LimitsByQueue(settings);
+    this.intake = new Intake(settings, (error) => this.refused(error));
     this.#waiters = new Waiters(clock, storage, settings.sweepIntervalMs);
     this.#ticker = new Ticker({
       clock,
@@ -162,7 +166,7 @@ export class Broker {
     return await this.#store(spec, requestId, call);
   }
 
-  /** Stores the job and waits for its outcome. */
+  /** Stores the job and waits for its outcome. While it waits, nothing of the spec is held. */
   async enqueueAndWait(
     spec: JobSpec,
     requestId: Uint8Array,
@@ -170,10 +174,21 @@ export class Broker {
     call: Call,
   ): Promise<Accepted> {
     this.#refuseWhileDraining();
-    const began = this.clock.monotonic();
     const waiter = this.#open(spec, call);
+    const began = this.clock.monotonic();
+    // Not awaited here: what this function was given would live as long as the wait.
+    return this.#outcome(waiter, this.#store(spec, requestId, call, "waiters"), began, waitTimeoutMs, call);
+  }
+
+  async #outcome(
+    waiter: Waiter,
+    stored: Promise<Accepted>,
+    began: number,
+    waitTimeoutMs: number | undefined,
+    call: Call,
+  ): Promise<Accepted> {
     try {
-      const accepted = await this.#store(spec, requestId, call, "waiters");
+      const accepted = await stored;
       const status = await this.#wait(waiter, accepted.status, began, waitTimeoutMs, call).catch((error) => {
         throw error instanceof CallError ? error.with({ disposition: accepted.disposition }) : error;
       });
@@ -293,6 +308,8 @@ export class Broker {
 
   /** A worker opened a stream. */
   openSession(link: Link): Session {
+    // Twice as many: a worker that comes back opens its next stream before the last one is seen to be gone.
+    if (this.#lanes.size >= 2 * this.settings.maxSessions) throw this.refused(tooManySessions(this.settings));
     const session = new Session((this.#nextLane++).toString(36), this.#host, link);
     this.#lanes.set(session.lane, session);
     return session;
@@ -337,8 +354,7 @@ export class Broker {
   #opened(session: Session, held: Parameters<Session["supersede"]>[0]): void {
     this.#refuseWhileDraining();
     if (this.#lanes.size > this.settings.maxSessions) {
-      const text = `this broker serves ${this.settings.maxSessions} worker streams at most; connect to another one`;
-      throw this.#refused(new CallError("RATE_LIMITED", text, { retryAfterMs: 5_000 }));
+      throw this.refused(tooManySessions(this.settings));
     }
     if (session.sessionId === "") return;
     this.#sessions.get(session.sessionId)?.supersede(held);
@@ -438,7 +454,8 @@ export class Broker {
   }
 
   /** Stores it, and hands it to a worker in the same step where one has room and nothing is ahead. */
-  #store(spec: JobSpec, requestId: Uint8Array, call: Call, listen?: Listen): Promise<Accepted> {
+  async #store(spec: JobSpec, requestId: Uint8Array, call: Call, listen?: Listen): Promise<Accepted> {
+    const leave = this.intake.enter(spec.payload.data.length);
     const offer = this.#dispatcher.offer(spec.queue);
     const hungryHere = offer !== undefined || this.#dispatcher.hungryHere(spec.queue);
     const limits = this.#limits.of(spec.queue);
@@ -451,7 +468,8 @@ export class Broker {
       ...(offer && { claim: offer.claim }),
     };
     return this.#unlessTooLate(spec, call, async () => {
-      const answer = await this.#ask(() => this.#storage.enqueue(request)).catch((error) => {
+      const asked = this.#ask(() => this.#storage.enqueue(request)).finally(leave);
+      const answer = await asked.catch((error) => {
         offer?.failed(spec);
         throw error;
       });
@@ -509,9 +527,9 @@ export class Broker {
           metadata: { state: answer.status.state },
         });
       case "queue_full":
-        throw this.#refused(queueFull(spec.queue, answer.limit, this.#limits.of(spec.queue)));
+        throw this.refused(queueFull(spec.queue, answer.limit, this.#limits.of(spec.queue)));
       case "full":
-        throw this.#refused(
+        throw this.refused(
           new CallError("STORE_FULL", "the storage is full: nothing was stored", { jobId, retryAfterMs: 1_000 }),
         );
     }
@@ -570,25 +588,26 @@ export class Broker {
           ? "the storage is not available: nothing was stored"
           : "the storage did not confirm: repeat with the same request_id";
       const metadata = { accepted: error.accepted };
-      throw this.#refused(new CallError("STORE_UNAVAILABLE", text, { metadata, retryAfterMs: 500, cause: error }));
+      throw this.refused(new CallError("STORE_UNAVAILABLE", text, { metadata, retryAfterMs: 500, cause: error }));
     }
   }
 
   #refuseWhileDraining(): void {
     if (this.#draining) {
       const text = "this broker is shutting down; use another one";
-      throw this.#refused(new CallError("BROKER_DRAINING", text, { retryAfterMs: 100 }));
+      throw this.refused(new CallError("BROKER_DRAINING", text, { retryAfterMs: 100 }));
     }
   }
 
   #refuseWhenCrowded(): void {
     if (this.#waiters.size >= this.settings.maxWaiters) {
       const text = `${this.settings.maxWaiters} calls are waiting at this broker, its limit; try again later or at another one`;
-      throw this.#refused(new CallError("TOO_MANY_WAITERS", text, { retryAfterMs: 1_000 }));
+      throw this.refused(new CallError("TOO_MANY_WAITERS", text, { retryAfterMs: 1_000 }));
     }
   }
 
-  #refused(error: CallError): CallError {
+  /** Counts a refusal, and answers it. */
+  refused(error: CallError): CallError {
     this.#observer.refused(error.reason);
     return error;
   }
@@ -624,6 +643,12 @@ function found<T>(key: JobKey, job: T | undefined): T {
 
 function notFound({ queue, jobId }: JobKey): CallError {
   return new CallError("JOB_NOT_FOUND", `queue ${queue} has no job ${jobId}`, { jobId, metadata: { queue } });
+}
+
+function tooManySessions({ maxSessions }: BrokerSettings): CallError {
+  const text = `this broker serves ${maxSessions} worker streams at most; connect to another one`;
+  const metadata = { limit: "max_sessions", max_sessions: String(maxSessions) };
+  return new CallError("RATE_LIMITED", text, { metadata, retryAfterMs: 5_000 });
 }
 
 function queueFull(queue: string, limit: LimitName, { maxLength, maxBytes }: QueueLimits): CallError {

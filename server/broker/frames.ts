@@ -89,6 +89,8 @@ export interface Link {
   readonly writable: boolean;
   sendWelcome(welcome: Welcome): void;
   send(frame: BrokerFrame): void;
+  /** Whether to take more frames. What is on its way may still arrive. */
+  read(on: boolean): void;
   /** Ends the stream: with OK, or with the error. Safe to call more than once. */
   end(error?: Error): void;
   /** Drops the stream without a word: the peer is taken for dead. */

@@ -32,6 +32,10 @@ const RECEIPT_PATIENCE_MS = 2_000;
 /** A stream that says nothing at first is not a worker. */
 const HELLO_TIMEOUT_MS = 10_000;
 
+/** What one worker may have under way at the storage before no more of its frames are read: results, and some for each verb. Bytes. */
+const MAX_UNDER_WAY_BYTES = 8 * 1024 * 1024;
+const VERB_BYTES = 1024;
+
 /** What a session needs of the broker around it. */
 export interface SessionHost {
   readonly brokerId: string;
@@ -76,6 +80,7 @@ export class Session implements SessionSeen {
   #adopted = false;
   #claiming = 0;
   #settling = 0;
+  #underWayBytes = 0;
   #halfClosed = false;
   #dismissed = false;
   /** The observer knows of it. */
@@ -394,7 +399,24 @@ export class Session implements SessionSeen {
   }
 
   #extend(request: Omit<Extend, "lane">): ReturnType<Storage["extend"]> {
-    return this.#host.storage.extend({ ...request, lane: this.lane });
+    return this.#paced(0, () => this.#host.storage.extend({ ...request, lane: this.lane }));
+  }
+
+  /** A worker that sends faster than the storage answers is read more slowly. */
+  async #paced<T>(bytes: number, verb: () => Promise<T>): Promise<T> {
+    this.#underWay(VERB_BYTES + bytes);
+    try {
+      return await verb();
+    } finally {
+      this.#underWay(-VERB_BYTES - bytes);
+    }
+  }
+
+  #underWay(bytes: number): void {
+    const before = this.#underWayBytes;
+    this.#underWayBytes += bytes;
+    const [over, wasOver] = [this.#underWayBytes > MAX_UNDER_WAY_BYTES, before > MAX_UNDER_WAY_BYTES];
+    if (over !== wasOver) this.#link.read(!over);
   }
 
   async #settle(settlement: Settlement): Promise<void> {
@@ -402,7 +424,8 @@ export class Session implements SessionSeen {
     const { outcome, rejected } = this.#judged(settlement);
     try {
       const attempt = this.#leases.find(settlement) ?? attemptOf(settlement);
-      const answer = await this.#settleStored(settlement, outcome, attempt);
+      const bytes = outcome.kind === "completed" ? outcome.payload.data.length : 0;
+      const answer = await this.#paced(bytes, () => this.#settleStored(settlement, outcome, attempt));
       this.#leases.drop(settlement);
       if (answer.kind === "lost") this.#answer(settlement, "lease_lost");
       else if (rejected) this.#answer(settlement, "rejected", rejected);

@@ -27,6 +27,10 @@ export interface Gauged {
   readonly exchanges: number;
   readonly waiting: number;
   readonly sessions: number;
+  /** Enqueues that wait for the storage, and bytes of their payloads. */
+  readonly intake: { count: number; bytes: number };
+  /** What peers have not read. */
+  readonly unreadBytes: number;
   readonly load: { window: number; outstanding: number };
   depths(): Iterable<[queue: string, queued: number]>;
   /** What a queue has now; asks the storage. */
@@ -201,6 +205,13 @@ function addGauges(registry: Registry): Gauges {
   gauge("waiting_calls_limit", "--max-waiters", ({ settings }) => settings.maxWaiters);
   gauge("worker_sessions", "Worker streams", ({ sessions }) => sessions);
   gauge("worker_sessions_limit", "--max-sessions", ({ settings }) => settings.maxSessions);
+  gauge("exchange_streams_limit", "--max-exchanges", ({ settings }) => settings.maxExchanges);
+  gauge("enqueues_under_way", "Enqueues that wait for the storage", ({ intake }) => intake.count);
+  gauge("enqueues_under_way_limit", "--max-enqueues", ({ settings }) => settings.maxEnqueues);
+  gauge("enqueue_bytes", "Bytes of payloads that wait for the storage", ({ intake }) => intake.bytes);
+  gauge("enqueue_bytes_limit", "--max-enqueue-bytes", ({ settings }) => settings.maxEnqueueBytes);
+  gauge("unread_bytes", "Bytes written that peers have not read", ({ unreadBytes }) => unreadBytes);
+  gauge("unread_bytes_limit", "--max-unread-bytes", ({ settings }) => settings.maxUnreadBytes);
   gauge("worker_window", "Jobs that all workers here would hold at most", ({ load }) => load.window);
   gauge("worker_outstanding", "Jobs that workers here hold", ({ load }) => load.outstanding);
   gauge("storage_ready", "1 while the storage answers", ({ storageReady }) => Number(storageReady));

@@ -40,10 +40,13 @@ export function brokerService(broker: Broker): { unary: UnaryMethod[]; streams: 
         const spec = jobSpec(item.spec, item.requestId, clock, settings);
         return broker.enqueue(spec, requestId(item.requestId, clock), call);
       }),
+      // Not awaited here: what was asked would live as long as the wait.
       unary(method.enqueueAndWait, ["enqueue", "wait"], ofSpec, async (request, call) => {
         const spec = jobSpec(request.spec, request.requestId, clock, settings);
         const wait = waitTimeoutMs(request.waitTimeout);
-        return accepted(await broker.enqueueAndWait(spec, requestId(request.requestId, clock), wait, call));
+        return broker
+          .enqueueAndWait(spec, requestId(request.requestId, clock), wait, call)
+          .then((all) => accepted(all));
       }),
       unary(method.waitJob, ["wait"], ofKey, async (request, call) => {
         const wait = waitTimeoutMs(request.waitTimeout);

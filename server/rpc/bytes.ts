@@ -33,12 +33,14 @@ export function unary<I extends DescMessage, O extends DescMessage>(
   queueOf: (request: MessageShape<I>) => string,
   handle: (request: MessageShape<I>, call: Call, access?: Access) => Promise<MessageInitShape<O>>,
 ): UnaryMethod {
+  const encode = (answer: MessageInitShape<O>) => toBinary(method.output, create(method.output, answer));
   return {
     path: pathOf(method),
     async handle(bytes, call, access) {
       const request = decode(method.input, bytes);
       access?.require(verbs, [queueOf(request)]);
-      return toBinary(method.output, create(method.output, await handle(request, call, access)));
+      // Not awaited here: the request would live as long as the call.
+      return handle(request, call, access).then(encode);
     },
   };
 }

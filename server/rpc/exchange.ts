@@ -13,10 +13,11 @@ import { CallError } from "../../protocol/errors.ts";
 import { MAX_CALLS_IN_FLIGHT, PROTOCOL_VERSION } from "../../protocol/limits.ts";
 import type { Call } from "../broker/broker.ts";
 import type { Access } from "./access.ts";
+import type { ByteLink } from "./byte-link.ts";
 import { decode, pathOf, type UnaryMethod } from "./bytes.ts";
 import { ReplyBox } from "./reply-box.ts";
+import { RequestBytes } from "./request.ts";
 import { durationMs } from "./validate.ts";
-import type { ByteLink } from "./worker-service.ts";
 
 export const exchangePath = pathOf(MultiplexService.method.exchange);
 
@@ -26,11 +27,6 @@ const CALLS_PER_TURN = 128;
 /** Calls that crossed the word that the broker drains are still answered for this long. */
 const FAREWELL_MS = 1_000;
 
-/** The transport's end, which can also be told to stop reading. */
-export interface PacedLink extends ByteLink {
-  read(on: boolean): void;
-}
-
 /** Runs a call of the stream with what its caller is permitted. */
 export type Enter = (call: Call, run: (call: Call, access?: Access) => Promise<Uint8Array>) => Promise<Uint8Array>;
 
@@ -38,6 +34,8 @@ export interface ExchangesOptions {
   brokerId: string;
   clock: Clock;
   methods: UnaryMethod[];
+  /** Streams at one time. */
+  maxStreams: number;
   /** Largest message in either direction. */
   maxMessageBytes: number;
   /** Counts what a drain waits for, until the function that it returns is called. */
@@ -58,7 +56,10 @@ export class Exchanges {
     this.methods = new Map(options.methods.map((method) => [method.path, method]));
   }
 
-  open(link: PacedLink, enter: Enter): ExchangeStream {
+  /** @throws CallError RATE_LIMITED */
+  open(link: ByteLink, enter: Enter): ExchangeStream {
+    const { maxStreams } = this.options;
+    if (this.streams.size >= maxStreams) throw tooMany(maxStreams);
     const stream = new ExchangeStream(this, link, enter);
     this.streams.add(stream);
     return stream;
@@ -74,7 +75,7 @@ export class Exchanges {
 /** One stream. Feed it what arrives. */
 export class ExchangeStream {
   readonly #all: Exchanges;
-  readonly #link: PacedLink;
+  readonly #link: ByteLink;
   readonly #enter: Enter;
   readonly #replies: ReplyBox;
   readonly #calls = new Map<number, CallInFlight>();
@@ -89,7 +90,7 @@ export class ExchangeStream {
   #drained: (() => void) | undefined;
   #farewell = false;
 
-  constructor(all: Exchanges, link: PacedLink, enter: Enter) {
+  constructor(all: Exchanges, link: ByteLink, enter: Enter) {
     const { clock } = all.options;
     this.#all = all;
     this.#link = link;
@@ -204,19 +205,19 @@ export class ExchangeStream {
       if (this.#calls.size >= MAX_CALLS_IN_FLIGHT) throw crowded();
       const handler = this.#all.methods.get(method);
       if (!handler) throw new CallError("NO_SUCH_SERVICE", `there is no unary method ${method}`);
-      this.#run(callId, handler, durationMs("timeout", timeout, { zero: true }), message);
+      this.#run(callId, handler, durationMs("timeout", timeout, { zero: true }), new RequestBytes(message));
     } catch (error) {
       this.#replies.refuse(callId, error);
     }
   }
 
-  #run(callId: number, method: UnaryMethod, deadlineMs: number | undefined, message: Uint8Array): void {
+  #run(callId: number, method: UnaryMethod, deadlineMs: number | undefined, request: RequestBytes): void {
     const { clock, begin, onBug } = this.#all.options;
     const call = new CallInFlight(deadlineMs);
     this.#calls.set(callId, call);
     if (deadlineMs !== undefined) call.timer = clock.setTimer(() => this.#expire(callId), deadlineMs, { unref: true });
     const done = begin();
-    this.#enter(call, (inside, access) => method.handle(message, inside, access)).then(
+    this.#enter(call, (inside, access) => method.handle(request.take(), inside, access)).then(
       (answer) => {
         done();
         if (this.#isOver(callId, call)) return;
@@ -293,6 +294,12 @@ function crowded(): CallError {
     metadata: { max_in_flight: String(MAX_CALLS_IN_FLIGHT) },
     retryAfterMs: 100,
   });
+}
+
+function tooMany(maxStreams: number): CallError {
+  const text = `this broker serves ${maxStreams} multiplexed streams at most; share one among your calls, or connect to another broker`;
+  const metadata = { limit: "max_exchanges", max_exchanges: String(maxStreams) };
+  return new CallError("RATE_LIMITED", text, { metadata, retryAfterMs: 5_000 });
 }
 
 function violation(message: string): CallError {

@@ -12,14 +12,14 @@ import {
 import type { Clock } from "../../protocol/clock.ts";
 import { Code } from "../../protocol/errors.ts";
 import { EXCHANGE_FRAME_BYTES } from "../../protocol/limits.ts";
+import type { ByteLink } from "./byte-link.ts";
 import { toWireStatus } from "./status.ts";
-import type { ByteLink } from "./worker-service.ts";
 
 type Frame = MessageInitShape<typeof ExchangeResponseSchema>;
 
 export class ReplyBox {
   readonly #clock: Clock;
-  readonly #link: Pick<ByteLink, "writable" | "send">;
+  readonly #link: Pick<ByteLink, "writable" | "send" | "hold">;
   readonly #flushed: () => void;
   #replies: ExchangeReply[] = [];
   /** All but replies. */
@@ -28,7 +28,7 @@ export class ReplyBox {
   #closed = false;
 
   /** @param flushed called when something has left */
-  constructor(clock: Clock, link: Pick<ByteLink, "writable" | "send">, flushed: () => void) {
+  constructor(clock: Clock, link: Pick<ByteLink, "writable" | "send" | "hold">, flushed: () => void) {
     this.#clock = clock;
     this.#link = link;
     this.#flushed = flushed;
@@ -67,6 +67,8 @@ export class ReplyBox {
       const frame = create(ExchangeResponseSchema, { ...this.#control, replies });
       this.#control = {};
       sent += replies.length;
+      // It waits in the stream from here on, which counts it.
+      this.#link.hold(-sum(replies));
       this.#link.send(toBinary(ExchangeResponseSchema, frame));
     }
     this.#replies.splice(0, sent);
@@ -79,8 +81,11 @@ export class ReplyBox {
   }
 
   #push(reply: MessageInitShape<typeof ExchangeReplySchema>): void {
-    this.#replies.push(create(ExchangeReplySchema, reply));
+    const made = create(ExchangeReplySchema, reply);
+    this.#replies.push(made);
     this.#flushSoon();
+    // Last: it may end the stream.
+    this.#link.hold(made.message.length);
   }
 
   #flushSoon(): void {
@@ -102,4 +107,8 @@ export class ReplyBox {
     }
     return this.#replies.slice(from, to);
   }
+}
+
+function sum(replies: readonly ExchangeReply[]): number {
+  return replies.reduce((bytes, { message }) => bytes + message.length, 0);
 }

@@ -31,19 +31,12 @@ import { cutUtf8 } from "../job/lifecycle.ts";
 import type { Claimed } from "../storage/storage.ts";
 import type { Access } from "./access.ts";
 import { servicesFrom } from "./announcement.ts";
+import type { ByteLink } from "./byte-link.ts";
 import { decode, pathOf } from "./bytes.ts";
 import { durationOf, payloadFrom, statusInit, timestampOf } from "./translate.ts";
 import { durationMs, jobId, queueName } from "./validate.ts";
 
 export const workPath = pathOf(WorkerService.method.work);
-
-/** The transport's end: bytes. */
-export interface ByteLink {
-  readonly writable: boolean;
-  send(bytes: Uint8Array): void;
-  end(error?: Error): void;
-  destroy(): void;
-}
 
 /** One worker stream. Feed it what arrives. */
 export class WorkStream {
@@ -93,6 +86,7 @@ function sessionLink(link: ByteLink): Link {
     },
     sendWelcome: (welcome) => link.send(welcomeBytes(welcome)),
     send: (frame) => link.send(frameBytes(frame)),
+    read: (on) => link.read(on),
     end: (error) => link.end(error),
     destroy: () => link.destroy(),
   };

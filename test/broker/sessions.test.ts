@@ -254,6 +254,7 @@ describe("the stream", () => {
       writable: true,
       sendWelcome() {},
       send() {},
+      read() {},
       destroy() {},
       end: (error?: Error) => void ends.push(error),
     };

@@ -152,6 +152,8 @@ test("leases that are lost, by cause; queue depth as the ticks see it, and the a
     exchanges: 0,
     waiting: 0,
     sessions: 0,
+    intake: broker.intake,
+    unreadBytes: 0,
     load: { window: 0, outstanding: 0 },
     depths: () => broker.depths(),
     count: (queue) => rig.storage.count(queue),

@@ -99,6 +99,8 @@ export const requestId = (n = ++ids): Uint8Array => {
 export class SeamWorker implements Link {
   writable = true;
   auto = true;
+  /** The broker takes more frames. */
+  reading = true;
   welcome: Welcome | undefined;
   readonly frames: BrokerFrame[] = [];
   readonly deliveries: Claimed[] = [];
@@ -132,6 +134,10 @@ export class SeamWorker implements Link {
     this.deliveries.push(...frame.deliveries);
     if (!this.auto || (frame.seq === 0n && frame.ping === undefined)) return;
     setImmediate(() => this.say({ receivedSeq: frame.seq, ...(frame.ping !== undefined && { pong: frame.ping }) }));
+  }
+
+  read(on: boolean): void {
+    this.reading = on;
   }
 
   end(error?: Error): void {

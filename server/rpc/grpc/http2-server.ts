@@ -4,11 +4,12 @@
  * - `grpc-timeout` above 2^31−1 ms wraps to an instant timeout (it is computed with `| 0`): clamped before it is read.
  * - Bounds on connections, streams, headers and time: bounds.ts.
  * - A path without a handler is answered UNIMPLEMENTED before anybody is asked: its table of handlers gets one for all others.
+ * - A stream cannot be dropped while the peer does not read it: `reset`.
  *
- * All reach into the server's creation, so tests hold them (test/rpc/bad-input.test.ts, test/transport, test/transparent): an
- * upgrade that moves something turns red.
+ * All of it reaches into the server, so tests hold it (test/rpc/bad-input.test.ts, test/rpc/slow-readers.test.ts, test/transport,
+ * test/transparent): an upgrade that moves something turns red.
  */
-import type { Http2Server, IncomingHttpHeaders } from "node:http2";
+import { constants, type Http2Server, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { Server, type ServerOptions } from "@grpc/grpc-js";
 import { clampTimeout } from "../timeouts.ts";
 import { type Bounds, enforce, grpcBounds, http2Bounds } from "./bounds.ts";
@@ -35,6 +36,13 @@ export function createGrpcServer(options: ServerOptions, bounds: Bounds): Server
     return http2;
   };
   return server;
+}
+
+/** Drops a stream at once, with all that was written and not sent; grpc-js itself would wait until the peer has read it. */
+export function reset(call: object): void {
+  const { stream } = (call as { call: { stream?: ServerHttp2Stream } }).call;
+  stream?.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  stream?.destroy();
 }
 
 type Handle = Parameters<Server["register"]>[1];
