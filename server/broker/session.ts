@@ -399,17 +399,16 @@ export class Session implements SessionSeen {
   }
 
   #extend(request: Omit<Extend, "lane">): ReturnType<Storage["extend"]> {
-    return this.#paced(0, () => this.#host.storage.extend({ ...request, lane: this.lane }));
+    return this.#paced(0, this.#host.storage.extend({ ...request, lane: this.lane }));
   }
 
   /** A worker that sends faster than the storage answers is read more slowly. */
-  async #paced<T>(bytes: number, verb: () => Promise<T>): Promise<T> {
+  #paced<T>(bytes: number, verb: Promise<T>): Promise<T> {
     this.#underWay(VERB_BYTES + bytes);
-    try {
-      return await verb();
-    } finally {
-      this.#underWay(-VERB_BYTES - bytes);
-    }
+    const over = () => this.#underWay(-VERB_BYTES - bytes);
+    verb.then(over, over);
+    // Not what `then` made of it: that comes later, after what else the answer sets off.
+    return verb;
   }
 
   #underWay(bytes: number): void {
@@ -425,7 +424,7 @@ export class Session implements SessionSeen {
     try {
       const attempt = this.#leases.find(settlement) ?? attemptOf(settlement);
       const bytes = outcome.kind === "completed" ? outcome.payload.data.length : 0;
-      const answer = await this.#paced(bytes, () => this.#settleStored(settlement, outcome, attempt));
+      const answer = await this.#paced(bytes, this.#settleStored(settlement, outcome, attempt));
       this.#leases.drop(settlement);
       if (answer.kind === "lost") this.#answer(settlement, "lease_lost");
       else if (rejected) this.#answer(settlement, "rejected", rejected);
