@@ -55,9 +55,10 @@ const tasks = {
     return run("vitest", ["run", "test/storage/sqlite/crash-points", "test/transport", ...args]);
   },
   /** What a broker holds of each kind, and whether it answers. */
-  async scale(args) 
+  async scale(args) {
     useRedis();
-    return await run("node", ["test/scale/run.ts", ...args]);,
+    return await run("node", ["test/scale/run.ts", ...args]);
+  },
   interop,
   package: (args) => run("vitest", ["run", "--config", "test/package/vitest.config.ts", ...args]),
   /** Everything but the tests. Goes on after a failure, so that one run shows all that is wrong. */

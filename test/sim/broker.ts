@@ -3,8 +3,9 @@ import type { CallError } from "../../protocol/errors.ts";
 import { maxMessageBytes } from "../../protocol/limits.ts";
 import { Broker, type Call } from "../../server/broker/broker.ts";
 import type { Observer } from "../../server/broker/observer.ts";
+import type { ByteLink } from "../../server/rpc/byte-link.ts";
 import type { StreamMethod, UnaryMethod } from "../../server/rpc/bytes.ts";
-import { Exchanges, exchangePath, type PacedLink } from "../../server/rpc/exchange.ts";
+import { Exchanges, exchangePath } from "../../server/rpc/exchange.ts";
 import { services } from "../../server/rpc/services.ts";
 import { toWireStatus } from "../../server/rpc/status.ts";
 import { WorkStream, workPath } from "../../server/rpc/worker-service.ts";
@@ -46,6 +47,7 @@ export class SimBroker {
     this.#streams = new Map(streams.map((method) => [method.path, method]));
     this.#exchanges = new Exchanges({
       ...{ brokerId, clock, methods: unary, begin: () => this.#begin(), onBug },
+      maxStreams: settings.maxExchanges,
       maxMessageBytes: maxMessageBytes(settings.maxPayloadBytes),
     });
   }
@@ -172,7 +174,7 @@ export class SimBroker {
 
   #serveBidi(
     stream: WireStream,
-    open: (link: PacedLink) => Pick<WorkStream, "message" | "writable" | "ended" | "closed">,
+    open: (link: ByteLink) => Pick<WorkStream, "message" | "writable" | "ended" | "closed">,
     done: () => void = () => {},
   ): void {
     let ended = false;
@@ -182,13 +184,14 @@ export class SimBroker {
       done();
       stream.end(error ? this.#status(error, "stream") : OK);
     };
-    const link: PacedLink = {
+    const link: ByteLink = {
       get writable() {
         return stream.writable && !ended;
       },
       send: (bytes) => void (ended || stream.send(bytes)),
       // What is not read is bounded by what one seed sends.
       read() {},
+      hold() {},
       end,
       destroy: () => {
         if (ended) return;
