@@ -3,6 +3,7 @@
  * carries what goes well; whatever needs more (a refusal to be told in full, an
  * outcome that is there already, a broker without batches) is asked for again by
  * itself, with the same request id, and so is answered as if it had gone alone.
+ * What may have been stored or not is the call's to know: it fails, to be tried again.
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type CallOptions as ConnectOptions } from "@connectrpc/connect";
@@ -13,7 +14,9 @@ import type {
 } from "../gen/queuecall/v1/broker_pb.js";
 import { Disposition } from "../gen/queuecall/v1/job_pb.js";
 import { EXCHANGE_FRAME_BYTES, MAX_BATCH_ITEMS } from "../protocol/limits.ts";
+import { isTransient } from "./call.ts";
 import { grpcTimeout } from "./grpc-timeout.ts";
+import { refusal } from "./transport/exchange.ts";
 import type { BrokerClient } from "./transport/links.ts";
 
 type Request = MessageInitShape<typeof EnqueueRequestSchema>;
@@ -58,24 +61,29 @@ export class Batches {
   }
 
   async #sendBatch(broker: BrokerClient, batch: Waiting[]): Promise<void> {
-    const answers = batch.length === 1 ? [] : await this.#ask(broker, batch);
-    for (const [i, { request, options, resolve }] of batch.entries()) {
-      const answer = answers[i];
-      resolve(answer && isWhole(answer) ? answer : broker.enqueue(request, options));
+    const { items, failure } = batch.length === 1 ? { items: [] } : await this.#ask(broker, batch);
+    for (const [i, { request, options, resolve, reject }] of batch.entries()) {
+      const item = items[i];
+      const error = failure ?? (item?.status && refusal(item.status, { trailers: {} }));
+      if (error && isTransient(error)) reject(error);
+      else resolve(item && isWhole(item) ? item : broker.enqueue(request, options));
     }
   }
 
-  /** Nothing, where it did not go well. */
-  async #ask(broker: BrokerClient, batch: Waiting[]): Promise<EnqueueBatchResponse_Item[]> {
+  async #ask(
+    broker: BrokerClient,
+    batch: Waiting[],
+  ): Promise<{ items: EnqueueBatchResponse_Item[]; failure?: ConnectError }> {
     // Each ends by its own time; the batch has that of the most patient.
     const leftMs = Math.max(...batch.map(({ leftMs }) => leftMs));
     const options = { headers: { "grpc-timeout": grpcTimeout(leftMs) }, signal: new AbortController().signal };
     try {
       const { items } = await broker.enqueueBatch({ items: batch.map(({ request }) => request) }, options);
-      return items;
+      return { items };
     } catch (error) {
-      if (ConnectError.from(error).code === Code.Unimplemented) this.#without.add(broker);
-      return [];
+      const failure = ConnectError.from(error);
+      if (failure.code === Code.Unimplemented) this.#without.add(broker);
+      return { items: [], failure };
     }
   }
 }

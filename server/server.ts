@@ -246,7 +246,8 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
 function seldom(clock: Clock, port: string, logger: Logger | undefined): (why: string) => void {
   let next = 0;
   return (why) => {
-    if (clock.monotonic() < next) return;
+    // That one cannot listen is told to whoever starts it.
+    if (/EADDRINUSE|EADDRNOTAVAIL|EACCES/.test(why) || clock.monotonic() < next) return;
     next = clock.monotonic() + 60_000;
     logger?.warn({ port, why }, "connections are not taken");
   };

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
@@ -27,6 +27,17 @@ describe("limits of queues", () => {
     expect(settings).toMatchObject({ maxQueueLength: 1_000, maxQueueBytes: 4 * 1024 ** 3 });
     expect(settings.queues).toEqual([
       { queue: "mail", maxLength: 10, maxBytes: 2 * 1024 ** 3 },
+      { queue: "mail.*", maxLength: Number.POSITIVE_INFINITY },
+    ]);
+  });
+
+  test("as docs/operations.md shows them", async () => {
+    const page = readFileSync(new URL("../docs/operations.md", import.meta.url), "utf8");
+    const [, text = ""] = /```yaml\n(max-queue-length.*?)```/s.exec(page) ?? [];
+    const { settings } = await load({ config: file(text) });
+    expect(settings.maxQueueLength).toBe(100_000);
+    expect(settings.queues).toEqual([
+      { queue: "thumbs", maxLength: 5_000, maxBytes: 2 * 1024 ** 3 },
       { queue: "mail.*", maxLength: Number.POSITIVE_INFINITY },
     ]);
   });

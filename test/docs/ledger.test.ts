@@ -18,6 +18,7 @@ const ran: [page: string, begins: string, by: string][] = [
   ["docs/migrate.md", "// now\n", "test/docs/programs.test.ts"],
   ["docs/observability.md", "scrape_configs:", "test/docs/prometheus.test.ts"],
   ["docs/operations.md", "npx queuecall serve", "test/docs/programs.test.ts"],
+  ["docs/operations.md", "max-queue-length: 100000", "test/config.test.ts"],
   ["docs/operations.md", "queuecall health", "test/docs/programs.test.ts"],
   ["docs/operations.md", "buf curl", "test/docs/programs.test.ts"],
   ["docs/protocol.md", "queuecall proto", "test/docs/programs.test.ts"],

@@ -141,5 +141,6 @@ test("the context tells what the job is", async () => {
     headers: { traceparent: "t" },
     enqueueTime: new Date(1_800_000_000_000),
     deadline: new Date(rig.clock.now() + 2_000),
+    timeoutMs: 2_000,
   });
 });
