@@ -242,6 +242,16 @@ describe("wait", () => {
   test("did not find what was accepted", () => {
     expect(broken([...enqueued, ...wait(1_000, 200, { end: "not-found" })])).toEqual(["wait"]);
   });
+
+  test("did not find what was cached, and has been over since", () => {
+    const first = [
+      called(0, "c1", { operation: "enqueue-and-wait", resultTtlMs: 100, waitMs: 10 }),
+      returned(10, "c1", { end: "timeout" }),
+    ];
+    const cached = [called(90, "c3"), returned(95, "c3", { disposition: "cached", job: succeeded(1, 7) })];
+    const events = [...first, started(10, 1), finished(20, 1), ...cached];
+    expect(broken([...events, ...wait(1_000, 125, { end: "not-found" })])).toEqual([]);
+  });
 });
 
 describe("error", () => {

@@ -43,7 +43,10 @@ function untruthful(history: History, job: JobHistory, call: Call, returned: Ret
   if (returned.end === "timeout") return deaf(history, job, call, returned);
   if (returned.end !== "not-found") return undefined;
   const { called } = call;
-  const accepted = job.enqueues.find((each) => each.returned?.end === "ok" && each.returned.at <= called.at);
+  // What was cached had ended before, nobody knows when: it may be over at any time.
+  const accepted = job.enqueues.find(
+    ({ returned: answer }) => answer?.end === "ok" && answer.disposition !== "cached" && answer.at <= called.at,
+  );
   if (!accepted || mayBeForgotten(history, job, accepted.called.at, returned.at)) return undefined;
   const message = `job ${job.name} was accepted, and a later call did not find it`;
   return violation("wait", message, accepted.called, accepted.returned, called, returned);
