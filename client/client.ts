@@ -1,5 +1,5 @@
 /** The client: one connection, and the queues that are called over it. */
-import { type Client, createClient } from "@connectrpc/connect";
+import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { AdminService } from "../gen/queuecall/v1/admin_pb.js";
 import { BrokerService } from "../gen/queuecall/v1/broker_pb.js";
 import { systemClock } from "../protocol/clock.ts";
@@ -19,6 +19,8 @@ import {
   type RetryOptions,
 } from "./options.ts";
 import { type Queue, TypedQueue } from "./queue.ts";
+import type { TransportOptions } from "./service/options.ts";
+import { jobTransport } from "./service/transport.ts";
 import { openGrpcLink } from "./transport/grpc.ts";
 import { bearer, Links } from "./transport/links.ts";
 import { openMultiplexLink } from "./transport/multiplex.ts";
@@ -34,6 +36,13 @@ export interface QueueClient {
   queue<RequestIn, Request, ResponseIn, Response>(
     definition: QueueDefinition<RequestIn, Request, ResponseIn, Response>,
   ): Queue<RequestIn, Response>;
+  /**
+   * For a Connect client of any service, whose calls are jobs of the queue that is named after the service, with all that
+   * `enqueueAndWait` does: `createClient(Thumbnailer, client.transport())`. What goes wrong is a ConnectError. A call's
+   * `timeoutMs` is how long it waits (0: as long as it takes); what else its job shall be is said by `jobOptions`.
+   * @throws TypeError for an option that does not exist
+   */
+  transport(options?: TransportOptions): Transport;
   /** The broker's API as it is: no retries, no codecs; throws ConnectError. */
   readonly broker: Client<typeof BrokerService>;
   /** What operators use, as it is: queues, jobs, workers; pause, purge, retry in bulk. Throws ConnectError. */
@@ -80,6 +89,7 @@ export function createQueueClient(options: QueueClientOptions): QueueClient {
   };
   return {
     queue: queue as QueueClient["queue"],
+    transport: (own) => jobTransport(context, own),
     broker: createClient(BrokerService, links.transport),
     admin: createClient(AdminService, links.transport),
     close,

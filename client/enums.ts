@@ -3,6 +3,7 @@ import {
   JobFailure_Kind,
   Disposition as WireDisposition,
   OnDuplicate as WireOnDuplicate,
+  RetryOn as WireRetryOn,
   JobState as WireState,
 } from "../gen/queuecall/v1/job_pb.js";
 
@@ -11,6 +12,9 @@ export type JobState = "scheduled" | "queued" | "running" | "succeeded" | "faile
 
 /** What to do when the id exists already. */
 export type OnDuplicate = "join" | "reject" | "rerun-if-failed" | "rerun-if-finished";
+
+/** Which failures are worth another try, where the worker does not say: any that another try can help, or UNAVAILABLE alone. */
+export type RetryOn = "failure" | "unavailable";
 
 /** What an enqueue did: stored the job, found it in flight, or found it finished. */
 export type Disposition = "created" | "joined" | "cached";
@@ -50,6 +54,11 @@ export const onDuplicates: Record<OnDuplicate, WireOnDuplicate> = {
   reject: WireOnDuplicate.REJECT,
   "rerun-if-failed": WireOnDuplicate.RERUN_IF_FAILED,
   "rerun-if-finished": WireOnDuplicate.RERUN_IF_FINISHED,
+};
+
+export const retryOns: Record<RetryOn, WireRetryOn> = {
+  failure: WireRetryOn.FAILURE,
+  unavailable: WireRetryOn.UNAVAILABLE,
 };
 
 // A newer broker may send what this library does not know; the nearest meaning is better than a crash.

@@ -14,7 +14,7 @@ export {
 } from "../protocol/define-queue.ts";
 export type { FieldViolation } from "../protocol/errors.ts";
 export { createQueueClient, type QueueClient } from "./client.ts";
-export type { Disposition, FailureKind, JobState, OnDuplicate } from "./enums.ts";
+export type { Disposition, FailureKind, JobState, OnDuplicate, RetryOn } from "./enums.ts";
 export {
   BrokerUnavailableError,
   fromConnectError,
@@ -42,4 +42,13 @@ export type {
   WaitOptions,
 } from "./options.ts";
 export type { EnqueueResult, Queue } from "./queue.ts";
+export {
+  createJobClient,
+  type EnqueuedJob,
+  type JobClient,
+  type JobHandle,
+  type MethodEnqueueOptions,
+  type MethodJobs,
+} from "./service/job-client.ts";
+export { jobOptions, type ServiceJobOptions, type ServiceOptions, type TransportOptions } from "./service/options.ts";
 export type { TlsOptions } from "./transport/transport.ts";

@@ -22,6 +22,8 @@ export interface JobStatus<Response> {
   readonly cancelRequested: boolean;
   /** Set once it has ended. */
   readonly outcome: Outcome<Response> | undefined;
+  /** What the worker sent along with the outcome. Lower-case names; values of names in "-bin" are base64. */
+  readonly outcomeHeaders: Record<string, string> | undefined;
 }
 
 /** The whole job, as `get` and `watch` answer it. */
@@ -104,6 +106,7 @@ export function statusOf<Response>(
     attempt: job.attempt,
     cancelRequested: job.cancelRequested,
     outcome: outcomeOf(job, codec, cached),
+    outcomeHeaders: job.outcome.case && job.outcomeHeaders,
   };
 }
 

@@ -8,7 +8,7 @@ import { type JobSpec, JobSpecSchema } from "../gen/queuecall/v1/job_pb.js";
 import type { Clock } from "../protocol/clock.ts";
 import type { EncodedPayload } from "../protocol/codec.ts";
 import { MAX_DURATION_MS, QUEUE_PATTERN } from "../protocol/limits.ts";
-import { type OnDuplicate, onDuplicates } from "./enums.ts";
+import { type OnDuplicate, onDuplicates, type RetryOn, retryOns } from "./enums.ts";
 import { InvalidRequestError } from "./errors.ts";
 import type { Logger } from "./logger.ts";
 import type { OpenLink, TlsOptions } from "./transport/transport.ts";
@@ -45,6 +45,8 @@ export interface JobOptions {
   maxAttempts?: number | undefined;
   /** The wait between two tries. */
   backoff?: BackoffOptions | undefined;
+  /** Which failures are retried where the worker does not say. Default "failure"; of a service's methods "unavailable". */
+  retryOn?: RetryOn | undefined;
   /** Longest time of one attempt. Milliseconds. Default none. */
   runTimeout?: number | undefined;
   /** Longest time from acceptance to the first start; must be above `delay`. Milliseconds. Default none. */
@@ -109,7 +111,7 @@ export interface QueueClientOptions {
   openLink?: OpenLink | undefined;
 }
 
-type Known<T> = Record<keyof T, true>;
+export type Known<T> = Record<keyof T, true>;
 
 const call: Known<CallOptions> = { timeout: true, signal: true };
 const wait: Known<WaitOptions> = { ...call, cancelOnAbort: true };
@@ -122,6 +124,7 @@ const job: Known<JobOptions> = {
   delay: true,
   maxAttempts: true,
   backoff: true,
+  retryOn: true,
   runTimeout: true,
   startTimeout: true,
   resultTtl: true,
@@ -168,6 +171,12 @@ export function checkKnown(options: object, names: object, where = ""): void {
         : `known are ${all.join(", ")}`;
     throw new TypeError(`unknown option "${where}${name}"; ${hint}`);
   }
+}
+
+/** `undefined` counts as absent. */
+export function overlay<T extends object, U extends object>(defaults: T, options: U): T & U {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return { ...defaults, ...Object.fromEntries(given) } as T & U;
 }
 
 /**
@@ -218,7 +227,10 @@ export function jobSpec(queue: string, jobId: string, payload: EncodedPayload, o
   if (options.labels !== undefined) init.labels = checkStrings("labels", options.labels);
   if (options.priority !== undefined) init.priority = checkInteger("priority", options.priority);
   if (options.maxAttempts !== undefined) init.maxAttempts = checkCount("maxAttempts", options.maxAttempts);
-  if (options.onDuplicate !== undefined) init.onDuplicate = checkOnDuplicate(options.onDuplicate);
+  if (options.onDuplicate !== undefined) {
+    init.onDuplicate = checkOneOf("onDuplicate", options.onDuplicate, onDuplicates);
+  }
+  if (options.retryOn !== undefined) init.retryOn = checkOneOf("retryOn", options.retryOn, retryOns);
   if (options.rejectPayloadMismatch !== undefined) {
     init.rejectPayloadMismatch = checkBoolean("rejectPayloadMismatch", options.rejectPayloadMismatch);
   }
@@ -272,9 +284,9 @@ function checkCount(field: string, value: unknown): number {
   return count;
 }
 
-function checkOnDuplicate(value: unknown): (typeof onDuplicates)[OnDuplicate] {
-  if (typeof value === "string" && Object.hasOwn(onDuplicates, value)) return onDuplicates[value as OnDuplicate];
-  throw new TypeError(`onDuplicate: expected one of ${Object.keys(onDuplicates).join(", ")}, got ${shown(value)}`);
+function checkOneOf<T>(field: string, value: unknown, meanings: Record<string, T>): T {
+  if (typeof value === "string" && Object.hasOwn(meanings, value)) return meanings[value]!;
+  throw new TypeError(`${field}: expected one of ${Object.keys(meanings).join(", ")}, got ${shown(value)}`);
 }
 
 function invalid(field: string, description: string): InvalidRequestError {

@@ -7,7 +7,7 @@ import { DEFAULT_WAIT_MS, MAX_DURATION_MS, REQUEST_ID_BYTES } from "../protocol/
 import { inSpan, type SpanSpec, type TraceHeaders, type TraceSpan } from "../protocol/tracing.ts";
 import type { Batches } from "./batches.ts";
 import { type CallContext, type CallSpec, callBroker, sleep } from "./call.ts";
-import { dispositionOf } from "./enums.ts";
+import { type Disposition, dispositionOf } from "./enums.ts";
 import { JobNotFoundError } from "./errors.ts";
 import { type Job, type JobStatus, jobOf, type Outcome, resultOf, statusOf } from "./job.ts";
 import type { Logger } from "./logger.ts";
@@ -22,6 +22,7 @@ import {
   type EnqueueOptions,
   jobSpec,
   known,
+  overlay,
   type WaitOptions,
 } from "./options.ts";
 import { watchJob } from "./watch.ts";
@@ -33,6 +34,14 @@ const CANCEL_TIMEOUT_MS = 5_000;
 export type EnqueueResult<Response> =
   | { readonly disposition: "created" | "joined"; readonly job: JobStatus<Response> }
   | { readonly disposition: "cached"; readonly job: JobStatus<Response>; readonly outcome: Outcome<Response> };
+
+/** A job that has ended, as the call that waited for it is told. */
+export interface Settled<Response> {
+  readonly disposition: Disposition;
+  readonly job: JobStatus<Response>;
+  /** It is a job of the same id with another payload. */
+  readonly payloadMismatch: boolean;
+}
 
 /**
  * One queue. `id` is a job's deduplication key: 1–256 bytes of UTF-8 without control characters; an empty one is
@@ -91,16 +100,35 @@ export class TypedQueue<RequestIn, Response> implements Queue<RequestIn, Respons
 
   async enqueueAndWait(id: string, payload: RequestIn, options: EnqueueAndWaitOptions = {}): Promise<Response> {
     checkKnown(options, known.enqueueAndWait);
+    return this.settle(id, payload, options, ({ job }) => resultOf(job));
+  }
+
+  /**
+   * The same, for those who want to know more than the result.
+   * @param read what it resolves with; what this throws is the call's error
+   */
+  async settle<T>(
+    id: string,
+    payload: RequestIn,
+    options: EnqueueAndWaitOptions,
+    read: (settled: Settled<Response>) => T,
+  ): Promise<T> {
     const { spec, requestId } = this.#request(id, payload, options);
     const waiting = this.#waiting(spec.jobId, options);
     return this.#traced("wait", spec.jobId, async (span) => {
       addTrace(spec, span.mark(this.#span("enqueue", spec.jobId)));
-      const status = await this.#call(spec.jobId, waiting, async (broker, leftMs, call) => {
+      const settled = await this.#call(spec.jobId, waiting, async (broker, leftMs, call) => {
         const answer = await broker.enqueueAndWait({ spec, requestId, waitTimeout: waitTimeout(leftMs) }, call);
-        this.#warnOfMismatch(answer.payloadMismatch, spec.jobId);
-        return statusOf(answer.job, this.#definition.response, dispositionOf(answer.disposition) === "cached");
+        const { payloadMismatch } = answer;
+        this.#warnOfMismatch(payloadMismatch, spec.jobId);
+        const disposition = dispositionOf(answer.disposition);
+        return {
+          disposition,
+          job: statusOf(answer.job, this.#definition.response, disposition === "cached"),
+          payloadMismatch,
+        };
       });
-      return resultOf(status);
+      return read(settled);
     });
   }
 
@@ -244,12 +272,6 @@ export class TypedQueue<RequestIn, Response> implements Queue<RequestIn, Respons
 /** What the caller set itself stays. */
 function addTrace(spec: { headers: Record<string, string> }, trace: TraceHeaders): void {
   if (spec.headers.traceparent === undefined) Object.assign(spec.headers, trace);
-}
-
-/** `undefined` counts as absent. */
-function overlay<T extends object>(defaults: T, options: T): T {
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  return { ...defaults, ...Object.fromEntries(given) };
 }
 
 /** Rounded up, so that the broker's wait does not end before ours; the broker clamps it to its own longest. */

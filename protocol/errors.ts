@@ -35,6 +35,9 @@ export const JOB_ID_TRAILER = "queuecall-job-id";
 /** Trailer with what the enqueue did, where there was one: "created", "joined", "cached". */
 export const DISPOSITION_TRAILER = "queuecall-disposition";
 
+/** Header of transparent calls: "true" where the job of this id has another payload. */
+export const PAYLOAD_MISMATCH_HEADER = "queuecall-payload-mismatch";
+
 /** Reason → status code and the class that the TypeScript client throws. */
 export const reasons = {
   INVALID_FIELD: { code: Code.INVALID_ARGUMENT, thrownAs: "InvalidRequestError" },

@@ -4,7 +4,7 @@ import { type Duration, DurationSchema } from "@bufbuild/protobuf/wkt";
 import { closest } from "fastest-levenshtein";
 import { type JobSpec, type JobSpecSchema, OnDuplicate, RetryOn } from "../../gen/queuecall/v1/job_pb.js";
 import { invalidField } from "../../protocol/errors.ts";
-import type { Headers } from "./metadata.ts";
+import type { Headers } from "../../protocol/metadata.ts";
 import { type FieldNames, queueName } from "./validate.ts";
 
 type Spec = Exclude<MessageInitShape<typeof JobSpecSchema>, JobSpec>;

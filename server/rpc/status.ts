@@ -11,6 +11,7 @@ import {
   REASON_TRAILER,
   type Reason,
 } from "../../protocol/errors.ts";
+import { percentEncode } from "../../protocol/metadata.ts";
 import type { JobState } from "../job/job.ts";
 import { durationOf, stateOf } from "./translate.ts";
 
@@ -75,11 +76,4 @@ function detailsOf({ reason, options }: CallError): Detail[] {
 
 function any<Desc extends DescMessage>(schema: Desc, init: MessageInitShape<Desc>): Detail {
   return { typeUrl: `type.googleapis.com/${schema.typeName}`, value: toBinary(schema, create(schema, init)) };
-}
-
-/** Header values are printable ASCII; everything else, and "%", is percent-encoded. */
-export function percentEncode(text: string): string {
-  return text.replace(/[^\x20-\x24\x26-\x7e]+/gu, (part) =>
-    [...Buffer.from(part, "utf8")].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join(""),
-  );
 }

@@ -4,8 +4,16 @@
  */
 import { create } from "@bufbuild/protobuf";
 import { JobFailure_Kind, JobSpecSchema, RetryOn } from "../../gen/queuecall/v1/job_pb.js";
-import { CallError, Code, DISPOSITION_TRAILER, JOB_ID_TRAILER, REASON_TRAILER } from "../../protocol/errors.ts";
+import {
+  CallError,
+  Code,
+  DISPOSITION_TRAILER,
+  JOB_ID_TRAILER,
+  PAYLOAD_MISMATCH_HEADER,
+  REASON_TRAILER,
+} from "../../protocol/errors.ts";
 import { REQUEST_ID_BYTES } from "../../protocol/limits.ts";
+import { type Headers, Metadata, percentEncode } from "../../protocol/metadata.ts";
 import type { Accepted, Broker, Call } from "../broker/broker.ts";
 import type { KnownService } from "../broker/services.ts";
 import type { Failure, JobKey, JobSpec } from "../job/job.ts";
@@ -13,8 +21,7 @@ import type { Access } from "./access.ts";
 import { isReserved, takes } from "./announcement.ts";
 import { type CallHeaders, headerFields, headersFrom } from "./call-headers.ts";
 import { describe, methodOf } from "./descriptors.ts";
-import { type Headers, Metadata } from "./metadata.ts";
-import { errorInfo, JobFailed, percentEncode, type WireStatus } from "./status.ts";
+import { errorInfo, JobFailed, type WireStatus } from "./status.ts";
 import { failureKindOf } from "./translate.ts";
 import { jobSpec } from "./validate.ts";
 
@@ -32,7 +39,6 @@ export interface TransparentReply {
   headers: Record<string, string>;
 }
 
-const PAYLOAD_MISMATCH_HEADER = "queuecall-payload-mismatch";
 const NOTHING = new Uint8Array();
 
 export class Transparent {

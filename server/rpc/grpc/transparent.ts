@@ -1,8 +1,8 @@
 /** Transparent calls on @grpc/grpc-js. Whether a path can be called is known before its messages are read, so that every kind of call gets its answer at once. */
 import type { Metadata, ServerDuplexStream } from "@grpc/grpc-js";
+import type { Headers } from "../../../protocol/metadata.ts";
 import type { Door } from "../door.ts";
 import type { Counter, OnBug } from "../in-flight.ts";
-import type { Headers } from "../metadata.ts";
 import { noStreams, type Transparent, type TransparentReply } from "../transparent.ts";
 import { callOf, credentialsOf, grpcStatus, metadataOf } from "./calls.ts";
 

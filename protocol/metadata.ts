@@ -66,3 +66,10 @@ function anyOf(names: readonly string[]): (name: string) => boolean {
   const whole = new RegExp(`^(?:${patterns.join("|")})$`);
   return (name) => names.length > 0 && whole.test(name);
 }
+
+/** Header values are printable ASCII; everything else, and "%", is percent-encoded. */
+export function percentEncode(text: string): string {
+  return text.replace(/[^\x20-\x24\x26-\x7e]+/gu, (part) =>
+    [...Buffer.from(part, "utf8")].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join(""),
+  );
+}
