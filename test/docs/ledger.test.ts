@@ -28,6 +28,8 @@ const ran: [page: string, begins: string, by: string][] = [
   ["docs/security.md", "queuecall serve", "test/docs/programs.test.ts"],
   ["docs/security.md", "queuecall token", "test/docs/programs.test.ts"],
   ["docs/security.md", "- name: mailer", "test/docs/programs.test.ts"],
+  ["examples/transparent/README.md", "node examples/transparent/server", "test/examples/examples.test.ts"],
+  ["examples/transparent/README.md", "node examples/transparent/worker", "test/examples/examples.test.ts"],
   ["examples/go/README.md", "npx queuecall proto", "scripts/interop/go.mjs"],
   ["examples/go/README.md", "bin/greeter", "test/interop/readme.test.ts"],
   ["examples/go/README.md", "bin/thumbnailer-worker", "test/interop/readme.test.ts"],

@@ -1,8 +1,9 @@
 /** Each example as its reader runs it: in processes of its own, against a broker. */
 import { readdirSync, readFileSync } from "node:fs";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { startTestBroker, type TestBroker } from "../../testing/index.ts";
 import { Child, complete } from "../support/processes.ts";
+import { announced, Stub } from "../transparent/rig.ts";
 
 let broker: TestBroker;
 let children: Child[];
@@ -92,9 +93,34 @@ test("cache: a result is kept, a failure is not", async () => {
   ]);
 });
 
+describe("transparent, as examples/transparent/README.md says", () => {
+  const caller = "created\ncat.jpg 64\ncached\ncat.jpg 64\n[invalid_argument] which image?\ncreated dog.jpg 32\n";
+  const run = (file: string, ...args: string[]) => complete([`examples/transparent/${file}`, ...args]);
+  const prints = (stdout: string) => expect.objectContaining({ code: 0, stdout, stderr: "" });
+
+  test("a client and a server as they are, and a forwarder between them", async () => {
+    const [, server] = await start("examples/transparent/server.ts", "0").line(/^listening on (\S+)$/);
+    expect(await run("client.ts", server!, "cat.jpg", "64")).toEqual(prints("image/png cat.jpg 64\n"));
+    const to = ["--to", server!, "--service", "acme.v1.Thumbnailer"];
+    await using forward = new Child(["cli/main.ts", "forward", "--url", broker.url, ...to]);
+    using stub = new Stub(broker.broker.grpcAddress);
+    await announced(stub);
+    expect(await run("client.ts", broker.url, "dog.jpg", "32")).toEqual(prints("image/png dog.jpg 32\n"));
+    expect((await forward.kill()).code).toBe(0);
+  });
+
+  test("the same implementation as a worker, and a caller that knows of the queue", async () => {
+    start("examples/transparent/worker.ts", broker.url);
+    expect(await run("caller.ts", broker.url)).toEqual(prints(caller));
+    expect(await run("client.ts", broker.url)).toEqual(prints("image/png cat.jpg 64\n"));
+  });
+});
+
 test("each file of an example is under 50 lines", () => {
-  const files = ["http-api", "rpc", "background", "cache"].flatMap((folder) =>
-    readdirSync(`examples/${folder}`).map((file) => `examples/${folder}/${file}`),
+  const files = ["http-api", "rpc", "background", "cache", "transparent"].flatMap((folder) =>
+    readdirSync(`examples/${folder}`)
+      .filter((file) => file.endsWith(".ts"))
+      .map((file) => `examples/${folder}/${file}`),
   );
   const long = files.filter((file) => readFileSync(file, "utf8").split("\n").length > 50);
   expect(files.length).toBeGreaterThan(4);
