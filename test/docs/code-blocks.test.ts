@@ -21,7 +21,7 @@ import { type Block, blocks, files, texts, wordsOf } from "./blocks.ts";
 
 /** What given.ts exports. */
 const given =
-  "client, contentId, createQueueClient, createWorker, defineQueue, JobFailedError, NonRetryableError, send, signal, TimeoutError, to, url";
+  "client, contentId, createClient, createJobClient, createQueueClient, createWorker, defineQueue, JobFailedError, jobOptions, NonRetryableError, send, signal, Thumbnailer, TimeoutError, to, url";
 
 const { scripts, exports: entries } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 const where = ({ file, line }: Block) => `${file}:${line}`;

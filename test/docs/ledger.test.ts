@@ -47,6 +47,7 @@ const notRun: [page: string, begins: string, why: string][] = [
   ["docs/testing.md", "npm run chaos", "minutes of faults on real processes: .ci/run runs one"],
   ["docs/migrate.md", "// before\nconst queue = new Queue({", "code of @platformatic/job-queue"],
   ["docs/migrate.md", '// before\nconst queue = new Queue("mail"', "code of BullMQ"],
+  ["docs/transparent.md", "const thumbnailer", "examples/transparent/caller.ts is this as a program: test/examples"],
   [
     "docs/observability.md",
     "groups:",
