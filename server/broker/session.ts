@@ -321,7 +321,7 @@ export class Session implements SessionSeen {
 
   async #return(lease: (LeaseRef & AttemptSeen) | Claimed, sent: boolean): Promise<void> {
     const attempt = "since" in lease ? lease : attemptOf(lease);
-    await this.#settleStored(lease, { kind: "undelivered", sent }, attempt).catch(() => {
+    await this.#settleStored(lease, { kind: "undelivered", sent, lane: this.lane }, attempt).catch(() => {
       // The storage is away; the lease runs out by itself.
     });
   }

@@ -312,8 +312,8 @@ export type SettleOutcome =
     }
   | { kind: "released" }
   | { kind: "cancelled" }
-  /** The broker's own: the delivery was never received. `sent`: it left this process. */
-  | { kind: "undelivered"; sent: boolean };
+  /** The broker's own: the delivery to `lane` was never received. `sent`: it left this process. What another stream has adopted was received: lost. */
+  | { kind: "undelivered"; sent: boolean; lane: string };
 
 export interface Settle extends JobKey {
   leaseToken: Uint8Array;

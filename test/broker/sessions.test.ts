@@ -181,6 +181,20 @@ describe("leases", () => {
     expect(await jobOf(jobId)).toMatchObject({ state: "succeeded" });
   });
 
+  test("what a stream at another broker has adopted stays there, whatever the older one heard of its receipt", async () => {
+    const old = new SeamWorker(rig.broker, { sessionId: "s" });
+    old.auto = false;
+    const [jobId = ""] = await enqueue(1);
+    const { queue, leaseToken } = old.deliveries[0]!;
+    const items = [{ jobId, leaseToken }];
+    await rig.storage.extend({ queue, items, mode: "adopt", lane: "elsewhere", leaseMs: 30_000 });
+    // The word of it comes before the receipt, which went another way.
+    old.session.supersede();
+    await rig.clock.advance(1);
+    expect(reasonOf(old)).toBe("SESSION_SUPERSEDED");
+    expect(await jobOf(jobId)).toMatchObject({ state: "running", attempt: 1 });
+  });
+
   test("an adoption that the storage ran twice does not end the stream itself", async () => {
     await rig.close();
     rig = await startRig({}, twice);

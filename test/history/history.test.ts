@@ -179,6 +179,15 @@ describe("duplicate", () => {
     expect(broken([called(0, "c1", { runTimeoutMs: 500 }), started(10, 1), started(600, 2, 2)])).toEqual([]);
   });
 
+  test("explained by a run timeout that began with the claim, long before the start", () => {
+    const over: Event = { at: 100, by: "b", kind: "over", ...q, fence: 1, why: "expired" };
+    const late = [called(0, "c1", { runTimeoutMs: 5_000 }), started(90, 1), over, started(110, 2, 2)];
+    expect(broken(late)).toEqual([]);
+    expect(broken([...late.slice(0, 2), { ...over, why: "undelivered" }, ...late.slice(3)])).toEqual([
+      "unexplained duplicate",
+    ]);
+  });
+
   test("where brokers tell how leases end, each has to", () => {
     const over: Event = { at: 20, by: "b", kind: "over", ...q, fence: 1, why: "failed" };
     expect(twice(finished(20, 1, "failed"), over)).toEqual([]);
@@ -251,6 +260,14 @@ describe("wait", () => {
     const cached = [called(90, "c3"), returned(95, "c3", { disposition: "cached", job: succeeded(1, 7) })];
     const events = [...first, started(10, 1), finished(20, 1), ...cached];
     expect(broken([...events, ...wait(1_000, 125, { end: "not-found" })])).toEqual([]);
+    // An enqueue that waits does not say that it found an outcome.
+    const waited = [
+      called(90, "c3", { operation: "enqueue-and-wait", waitMs: 10 }),
+      returned(95, "c3", { job: succeeded(1, 7) }),
+    ];
+    const found = [...first, started(10, 1), finished(20, 1), ...waited];
+    expect(broken([...found, ...wait(1_000, 125, { end: "not-found" })])).toEqual([]);
+    expect(broken([...found, ...wait(1_000, 115, { end: "not-found" })])).toEqual(["wait"]);
   });
 });
 

@@ -26,6 +26,15 @@ export const redis: readonly Mutant[] = [
     only,
   },
   {
+    name: "lua-returns-what-was-adopted",
+    why: "a broker that drains hands a job to a second worker, although its own has moved on with it",
+    file: lua("settling"),
+    find: "  if received_elsewhere(job, kind) then return { 'lost', false } end\n",
+    replace: "",
+    tests: [contract("settle")],
+    only,
+  },
+  {
     name: "lua-claim-repeat",
     why: "a claim whose answer was lost leases more jobs, and nobody knows of the first",
     file: lua("claiming"),

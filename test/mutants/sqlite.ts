@@ -25,6 +25,15 @@ export const sqlite: readonly Mutant[] = [
     only,
   },
   {
+    name: "returns-what-was-adopted",
+    why: "a broker that drains hands a job to a second worker, although its own has moved on with it",
+    file: "server/storage/sqlite/sqlite-storage.ts",
+    find: '    if (leased && this.#receivedElsewhere(leased, request.outcome)) return { kind: "lost" };\n',
+    replace: "",
+    tests: [contract("settle")],
+    only,
+  },
+  {
     name: "empty-token-matches",
     why: "an empty token is taken for a duplicate of a job that was never settled",
     file: "server/storage/sqlite/sqlite-storage.ts",

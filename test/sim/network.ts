@@ -34,7 +34,7 @@ export class Network<M> {
   readonly #listening = new Map<string, { process: Process; accept(side: Side<M>): void }>();
   readonly #connections = new Set<Connection<M>>();
   readonly #stalls: { who: string; direction: Direction; until: number }[] = [];
-  #slowUntil = 0;
+  #slow = { until: 0, mostMs: 0 };
 
   constructor({ time, random }: NetworkOptions) {
     this.#time = time;
@@ -74,9 +74,9 @@ export class Network<M> {
 
   // ── what breaks ────────────────────────────────────────────────────────────
 
-  /** Messages take up to half a second for this long. */
-  slow(ms: number): void {
-    this.#slowUntil = this.#time.now + ms;
+  /** Messages take up to `mostMs` longer, for this long. */
+  slow(ms: number, mostMs: number): void {
+    this.#slow = { until: this.#time.now + ms, mostMs };
   }
 
   /** What the named process sends ("up"), or is sent ("down"), arrives only after this long. */
@@ -97,14 +97,14 @@ export class Network<M> {
   }
 
   heal(): void {
-    this.#slowUntil = 0;
+    this.#slow = { until: 0, mostMs: 0 };
     this.#stalls.length = 0;
   }
 
   /** How long a message of the named process, or to it, is under way. */
   passage(who: string, direction: "up" | "down"): { delayMs: number } {
     const { now } = this.#time;
-    const slow = now < this.#slowUntil ? this.#random.between(0, 500) : 0;
+    const slow = now < this.#slow.until ? this.#random.between(0, this.#slow.mostMs) : 0;
     let delayMs = this.#random.between(0.1, 2) + slow;
     for (const stall of this.#stalls) {
       const hit = stall.who === who && (stall.direction === "both" || stall.direction === direction);

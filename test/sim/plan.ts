@@ -62,7 +62,8 @@ export type FaultStep =
   | { do: "kill-caller"; who: string }
   | { do: "cut"; who: string }
   | { do: "stall"; who: string; direction: Direction; forMs: number }
-  | { do: "slow"; forMs: number }
+  /** Each message takes up to `mostMs`. Harmless: it is less than anybody waits for. */
+  | { do: "slow"; forMs: number; mostMs: number; harmless?: true }
   | { do: "verbs"; fault: VerbFault; rate: number; forMs: number }
   | { do: "stall-storage"; forMs: number }
   | { do: "hints"; fault: HintFault; rate: number; forMs: number }
@@ -208,6 +209,7 @@ function harmlessStep(plan: Plan, random: Random): FaultStep {
     () => ({ do: "drain-broker", who: random.pick(plan.brokers), forMs }),
     () => ({ do: "drain-worker", who: random.pick(plan.workers).name, forMs }),
     () => ({ do: "pause-worker", who: random.pick(plan.workers).name, forMs }),
+    () => ({ do: "slow", forMs, mostMs: 50, harmless: true }),
     () => ({ do: "verbs", fault: "twice", rate: random.pick([0.1, 1]), forMs }),
     () => ({ do: "hints", fault: random.pick(["lost", "doubled", "late"]), rate: random.pick([0.3, 1]), forMs }),
     () => ({ do: "pause-queue", queue: random.pick(plan.queues), forMs }),
@@ -240,7 +242,7 @@ function faultStep(plan: Plan, random: Random): FaultStep {
     () => ({ do: "cut", who: process }),
     () => ({ do: "cut", who: worker }),
     () => ({ do: "stall", who: process, direction: random.pick(["up", "down", "both"]), forMs }),
-    () => ({ do: "slow", forMs }),
+    () => ({ do: "slow", forMs, mostMs: 500 }),
     () => ({
       do: "verbs",
       fault: random.pick(["not-done", "reply-lost", "late", "twice"]),

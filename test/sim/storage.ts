@@ -204,7 +204,8 @@ class View implements Storage {
   settle(request: Parameters<Storage["settle"]>[0]): ReturnType<Storage["settle"]> {
     return this.#ask(async ({ inner, ledger }) => {
       const { claim, hungryHere } = request;
-      const answer = await inner.settle({ ...request, ...(claim && { claim: this.#ours(claim) }) });
+      const outcome = request.outcome.kind === "undelivered" ? this.#ours(request.outcome) : request.outcome;
+      const answer = await inner.settle({ ...request, outcome, ...(claim && { claim: this.#ours(claim) }) });
       ledger.settled(request, answer);
       const { claimed } = answer;
       const next = claim && claimed && { claimed: this.#handedOut(claim, claimed) };

@@ -212,8 +212,7 @@ export class World {
         this.#network.stall(step.who, step.direction, step.forMs);
         return this.#during({ fault: `stall ${step.direction}`, on: "network", who: step.who }, step.forMs, () => {});
       case "slow":
-        this.#network.slow(step.forMs);
-        return this.#during({ fault: "slow", on: "network" }, step.forMs, () => {});
+        return this.#slow(step);
       case "verbs":
         return this.#breakVerbs(step);
       case "stall-storage":
@@ -227,6 +226,11 @@ export class World {
       case "pause-queue":
         return this.#pauseQueue(step);
     }
+  }
+
+  #slow({ forMs, mostMs, harmless }: FaultOf<"slow">): void {
+    this.#network.slow(forMs, mostMs);
+    this.#during({ fault: "slow", on: "network", ...(harmless && { harmless }) }, forMs, () => {});
   }
 
   #killBroker({ who, forMs, silent }: FaultOf<"kill-broker">): void {

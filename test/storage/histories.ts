@@ -8,7 +8,7 @@ import type {
   SettleOutcome,
   Storage,
 } from "../../server/storage/storage.ts";
-import { completed, failed, LEASE, payload, SECOND, specOf } from "./specs.ts";
+import { completed, failed, LEASE, payload, SECOND, specOf, undelivered } from "./specs.ts";
 
 /**
  * All durations are multiples of this, and a history takes less real time than a tenth of it. So a backend whose time
@@ -178,6 +178,7 @@ export class History {
 
   #settle(): Step {
     const { key, token } = this.#lease();
+    const lane = this.#pick("l1", "l2");
     const outcome = this.#pick<SettleOutcome>(
       completed(this.#pick("", "result")),
       { kind: "completed", payload: { ...payload("with headers"), headers: { h: "1" } } },
@@ -188,9 +189,9 @@ export class History {
       failed({ retryable: false, failureKind: "result_too_large" }),
       { kind: "released" },
       { kind: "cancelled" },
-      { kind: "undelivered", sent: true },
-      { kind: "undelivered", sent: true },
-      { kind: "undelivered", sent: false },
+      undelivered(true, lane),
+      undelivered(true, lane),
+      undelivered(false, lane),
     );
     const claim = this.#random() < 0.3 ? this.#claimOf(key.queue, this.#pick(1, 2)) : undefined;
     const request = {

@@ -48,6 +48,8 @@ export function specOf(jobId: string, fields: Partial<JobSpec> = {}): JobSpec {
 }
 
 export const completed = (text = "result"): SettleOutcome => ({ kind: "completed", payload: payload(text) });
+/** Of a delivery to the lane that claims use unless told otherwise. */
+export const undelivered = (sent = true, lane = "l1"): SettleOutcome => ({ kind: "undelivered", sent, lane });
 export const failed = (
   fields: Partial<Extract<SettleOutcome, { kind: "failed" }>> = {},
 ): Extract<SettleOutcome, { kind: "failed" }> => ({

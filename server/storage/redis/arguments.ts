@@ -37,14 +37,14 @@ export function claimArguments(request: Claim): Argument[] {
   return [lane, claimId, workerId, max, maxBytes, leaseMs, jitter, graceMs ?? "", ...tokens];
 }
 
-/** ARGV 3 to 13 of settle.lua: how many there are where something follows. */
-export const SETTLE_TERMS = 11;
+/** ARGV 3 to 14 of settle.lua: how many there are where something follows. */
+export const SETTLE_TERMS = 12;
 
 export function padded(terms: Argument[], length: number): Argument[] {
   return [...terms, ...new Array<string>(length - terms.length).fill("")];
 }
 
-/** ARGV 8 to 13 of settle.lua. */
+/** ARGV 8 to 14 of settle.lua. */
 export function outcomeArguments(outcome: SettleOutcome): Argument[] {
   switch (outcome.kind) {
     case "completed":
@@ -62,7 +62,7 @@ export function outcomeArguments(outcome: SettleOutcome): Argument[] {
     case "released":
       return [];
     case "undelivered":
-      return ["", "", "", "", "", flag(outcome.sent)];
+      return ["", "", "", "", "", flag(outcome.sent), outcome.lane];
   }
 }
 

@@ -125,7 +125,7 @@ class SqliteStorage implements Storage {
       const now = this.#now();
       return items.map(({ jobId, leaseToken }): ExtendAnswer => {
         const kept = this.#jobs.leased({ queue, jobId, leaseToken: hex(leaseToken) }, now);
-        const owner = `${this.#options.brokerId}.${lane}`;
+        const owner = this.#owner(lane);
         if (!kept || (mode === "shorten" && kept.job.owner !== owner)) return { kind: "lost" };
         const { job } = kept;
         if (mode === "shorten") this.#jobs.change(kept, lifecycle.shorten(job, leaseMs, now));
@@ -379,11 +379,17 @@ class SqliteStorage implements Storage {
   #settle(request: Settle, now: number): SettleAnswer {
     const leaseToken = hex(request.leaseToken);
     const leased = this.#jobs.leased({ ...request, leaseToken }, now);
+    if (leased && this.#receivedElsewhere(leased, request.outcome)) return { kind: "lost" };
     if (leased) return { kind: "settled", ...this.#jobs.changed(this.#ended(leased, request, now), now) };
     const kept = this.#jobs.find(request, now);
     // An empty token would match a job that was never settled.
     if (leaseToken === "" || kept?.job.settledToken !== leaseToken) return { kind: "lost" };
     return { kind: "duplicate", ...this.#jobs.changed(kept, now) };
+  }
+
+  /** What another stream has adopted was received, whatever the one that it was sent to heard of it. */
+  #receivedElsewhere({ job }: Kept, outcome: Settle["outcome"]): boolean {
+    return outcome.kind === "undelivered" && job.owner !== this.#owner(outcome.lane);
   }
 
   #ended(kept: Kept, { outcome, jitter }: Settle, now: number): Kept {
@@ -405,6 +411,11 @@ class SqliteStorage implements Storage {
   }
 
   // ── what they share ────────────────────────────────────────────────────────
+
+  /** As leases name their holder. */
+  #owner(lane: string): string {
+    return `${this.#options.brokerId}.${lane}`;
+  }
 
   #listen(kept: Kept, listen: Listen | undefined): Kept {
     return listen ? this.#jobs.change(kept, this.#listening(kept.job, listen)) : kept;

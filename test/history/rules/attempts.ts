@@ -86,7 +86,10 @@ export function duplicateReason(history: History, job: JobHistory, [before, afte
   if (stop?.why === "worker-stopping") return "release";
   if (stop?.why === "run-timeout") return "run timeout";
   const call = job.enqueues.find(({ called }) => called.call === after.payload)?.called;
-  if (call?.runTimeoutMs !== undefined && to - from + toleranceMs >= call.runTimeoutMs) return "run timeout";
+  // Counted from the claim, which may have been long before the start: where brokers tell, they know.
+  const ranOut = job.over.some(({ fence, why }) => fence === before.fence && why === "expired");
+  if (call?.runTimeoutMs !== undefined && (ranOut || to - from + toleranceMs >= call.runTimeoutMs))
+    return "run timeout";
   const gone = history.streamsEnded.find(
     ({ by, at }) => by === before.by && at >= from - toleranceMs && at <= to + toleranceMs,
   );

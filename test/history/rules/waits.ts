@@ -47,9 +47,17 @@ function untruthful(history: History, job: JobHistory, call: Call, returned: Ret
   const accepted = job.enqueues.find(
     ({ returned: answer }) => answer?.end === "ok" && answer.disposition !== "cached" && answer.at <= called.at,
   );
-  if (!accepted || mayBeForgotten(history, job, accepted.called.at, returned.at)) return undefined;
+  if (!accepted || mayBeForgotten(history, job, keptSince(job, accepted), returned.at)) return undefined;
   const message = `job ${job.name} was accepted, and a later call did not find it`;
   return violation("wait", message, accepted.called, accepted.returned, called, returned);
+}
+
+/** An outcome that was there when it was asked for has been kept since its end: waiting enqueues do not tell. */
+function keptSince(job: JobHistory, { called, returned }: Call): number {
+  const outcome = returned?.job?.outcome;
+  if (!outcome) return called.at;
+  const end = job.finished.find(({ text }) => text !== undefined && text === outcome.text);
+  return Math.min(called.at, end?.at ?? Number.NEGATIVE_INFINITY);
 }
 
 /** It timed out although the job had ended long enough before for every sweep to find that out. */

@@ -1,6 +1,18 @@
 import { describe, expect, test } from "vitest";
 import type { SettleAnswer, SettleOutcome } from "../../../server/storage/storage.ts";
-import { completed, failed, key, LEASE, onEveryBackend, payload, SECOND, status, TTL, unique } from "./rig.ts";
+import {
+  completed,
+  failed,
+  key,
+  LEASE,
+  onEveryBackend,
+  payload,
+  SECOND,
+  status,
+  TTL,
+  undelivered,
+  unique,
+} from "./rig.ts";
 
 onEveryBackend("settle", (rig) => {
   const outcomes: Record<string, SettleOutcome> = {
@@ -9,8 +21,8 @@ onEveryBackend("settle", (rig) => {
     "failed for good": failed({ retryable: false }),
     released: { kind: "released" },
     cancelled: { kind: "cancelled" },
-    undelivered: { kind: "undelivered", sent: true },
-    "undelivered, unsent": { kind: "undelivered", sent: false },
+    undelivered: undelivered(),
+    "undelivered, unsent": undelivered(false),
   };
 
   test("completed: the result is kept, the payload dropped", async () => {
@@ -238,20 +250,30 @@ onEveryBackend("settle", (rig) => {
 
   test("undelivered: the attempt is given back; five in a row that were sent are a crash loop", async () => {
     await rig.enqueue("a", { maxAttempts: 1 });
-    for (let n = 0; n < 6; n++) await rig.settled(await rig.claimOne(), { kind: "undelivered", sent: false });
+    for (let n = 0; n < 6; n++) await rig.settled(await rig.claimOne(), undelivered(false));
     for (let n = 1; n < 5; n++) {
-      const { status: now } = await rig.settled(await rig.claimOne(), { kind: "undelivered", sent: true });
+      const { status: now } = await rig.settled(await rig.claimOne(), undelivered());
       expect(now).toMatchObject({ state: "queued", attempt: 0 });
       expect((await rig.record("a")).crashes).toBe(n);
     }
-    const { status: now } = await rig.settled(await rig.claimOne(), { kind: "undelivered", sent: true });
+    const { status: now } = await rig.settled(await rig.claimOne(), undelivered());
     expect(now).toMatchObject({ state: "failed", outcome: { failure: { kind: "crash_loop" } } });
+  });
+
+  test("undelivered, but adopted by another stream, which has received it: lost, and nothing changes", async () => {
+    await rig.enqueue("a");
+    const job = await rig.claimOne({ lane: "l1" });
+    await rig.storage.extend({ queue: "q", items: [job], mode: "adopt", lane: "l2", leaseMs: LEASE });
+    const before = await rig.inspect();
+    for (const sent of [true, false]) expect(await rig.settle(job, undelivered(sent, "l1"))).toEqual({ kind: "lost" });
+    expect(await rig.inspect()).toEqual(before);
+    expect((await rig.settled(job, undelivered(true, "l2"))).status).toMatchObject({ state: "queued", attempt: 0 });
   });
 
   test("a settlement ends the row of crashes", async () => {
     await rig.enqueue("a", { maxAttempts: 20 });
     for (const outcome of [failed(), { kind: "released" } as const, completed()]) {
-      for (let n = 0; n < 4; n++) await rig.settled(await rig.claimOne(), { kind: "undelivered", sent: true });
+      for (let n = 0; n < 4; n++) await rig.settled(await rig.claimOne(), undelivered());
       await rig.settled(await rig.claimOne(), outcome, { jitter: 0 });
       expect((await rig.record("a")).crashes).toBe(0);
     }

@@ -3,7 +3,18 @@ import { expect, test } from "vitest";
 import type { JobSpec } from "../../../server/job/job.ts";
 import { type JobEvent, type Place, transitions } from "../../../server/job/lifecycle.ts";
 import type { Inspection, SettleOutcome } from "../../../server/storage/storage.ts";
-import { type Brought, completed, failed, key, LEASE, onEveryBackend, type Rig, SECOND, unique } from "./rig.ts";
+import {
+  type Brought,
+  completed,
+  failed,
+  key,
+  LEASE,
+  onEveryBackend,
+  type Rig,
+  SECOND,
+  undelivered,
+  unique,
+} from "./rig.ts";
 
 const START_TIMEOUT = 20 * SECOND;
 const RUN_TIMEOUT = 10 * SECOND;
@@ -142,7 +153,7 @@ async function happen(rig: Rig, event: JobEvent, variant: Variant, { job }: Brou
     case "release":
       return void (await settle({ kind: "released" }));
     case "undelivered":
-      return void (await settle({ kind: "undelivered", sent: true }));
+      return void (await settle(undelivered()));
     case "stop":
       return void (await settle({ kind: "cancelled" }));
     case "extend":

@@ -22,6 +22,11 @@ local function end_attempt(job, kind, jitter, message)
   end
 end
 
+-- What another stream has adopted was received, whatever the one that it was sent to heard of it.
+local function received_elsewhere(job, kind)
+  return kind == 'undelivered' and job.owner ~= ME .. '.' .. ARGV[14]
+end
+
 local function settle()
   local _, _, hungry_here, id, token, jitter, kind, blob, message = unpack(ARGV)
   local job = leased(id, token)
@@ -31,6 +36,7 @@ local function settle()
     -- The first answer may be lost, and with it whom to tell: hints may be doubled.
     return { 'duplicate', changed(job, tell(job), wake(job, hungry_here)) }
   end
+  if received_elsewhere(job, kind) then return { 'lost', false } end
   if end_attempt(job, kind, tonumber(jitter), message) then call('SET', OUTCOME .. id, blob) end
   save(job)
   if kind == 'completed' then drop_payload(id, job) end
