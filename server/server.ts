@@ -1,6 +1,5 @@
 /** The composition root: the only place that wires a broker's objects together. */
 import { ServerCredentials } from "@grpc/grpc-js";
-import { HealthImplementation } from "grpc-health-check";
 import { type Clock, systemClock } from "../protocol/clock.ts";
 import { maxMessageBytes } from "../protocol/limits.ts";
 import { version } from "../protocol/version.ts";
@@ -14,8 +13,10 @@ import { TimedStorage } from "./observe/timed-storage.ts";
 import { Door } from "./rpc/door.ts";
 import { register, staysOpen } from "./rpc/grpc/adapter.ts";
 import { TlsCredentials } from "./rpc/grpc/credentials.ts";
+import { addHealth } from "./rpc/grpc/health.ts";
 import { createGrpcServer } from "./rpc/grpc/http2-server.ts";
 import { addReflection } from "./rpc/grpc/reflection.ts";
+import { CALLS, Health, PROCESS } from "./rpc/health.ts";
 import { Reflection } from "./rpc/reflection.ts";
 import { type BrokerSettings, defaultSettings } from "./settings.ts";
 import { openStorage } from "./storage/open.ts";
@@ -74,7 +75,6 @@ export class ListenRefused extends Error {
   override readonly name = "ListenRefused";
 }
 
-const SERVICE = "queuecall.v1.BrokerService";
 /** Streams that are not ours (health watches, reflection) get this long to notice the end. */
 const FAREWELL_MS = 100;
 
@@ -118,15 +118,16 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
   );
   const onBug = (error: unknown, path: string) => logger?.error({ err: error, path }, "internal error");
   const calls = register(server, broker, onBug, door);
-  const health = new HealthImplementation({ "": "NOT_SERVING", [SERVICE]: "NOT_SERVING" });
-  health.addToServer(server);
-  addReflection(server, new Reflection(broker.services), onBug, door);
+  const health = new Health();
+  addHealth(server, health);
+  const reflection = new Reflection(broker.services);
+  addReflection(server, reflection, onBug, door);
 
   const { promise: serving, resolve: serve } = Promise.withResolvers<void>();
   let draining = false;
   const showReadiness = (ready: boolean) => {
     if (ready) serve();
-    if (!draining) health.setStatus(SERVICE, ready ? "SERVING" : "NOT_SERVING");
+    if (!draining) health.set(CALLS, ready);
   };
   const stopWatching = storage.onReady(showReadiness);
 
@@ -139,7 +140,7 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
       const { tls, gate } = access;
       const refused = seldom(clock, "HTTP", logger);
       const { connectMount } = await import("./rpc/connect/adapter.ts");
-      const mount = connectMount({ broker, calls: calls.counter, onBug, door });
+      const mount = connectMount({ broker, health, reflection, calls: calls.counter, onBug, door });
       const unreadyNow = () => unready(storage, draining);
       httpPort = await openHttp(http, { unready: unreadyNow, metrics, tls, gate, mount, refused, onBug });
     }
@@ -152,7 +153,7 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
   }
   broker.start();
   access.watch();
-  health.setStatus("", "SERVING");
+  health.set(PROCESS, true);
   showReadiness(storage.ready);
   metrics?.read({
     version: version(),
@@ -204,8 +205,8 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
 
   const drain = async () => {
     draining = true;
-    health.setStatus("", "NOT_SERVING");
-    health.setStatus(SERVICE, "NOT_SERVING");
+    health.set(PROCESS, false);
+    health.set(CALLS, false);
     await pause(clock, settings.drainDelayMs);
     const ended = Promise.all([broker.drain(), calls.drain()]).then(() => false);
     // Tells every connection to go elsewhere (GOAWAY) and takes no new one.

@@ -75,7 +75,7 @@ const onlyIn: Record<string, readonly string[]> = {
   "cluster-key-slot": ["server/storage/redis"],
   "node:sqlite": ["server/storage/sqlite"],
   "@grpc/": ["server/rpc/grpc", "server/server.ts", "worker"],
-  "grpc-health-check": ["server/rpc/grpc", "server/server.ts"],
+  "grpc-health-check": ["server/rpc/grpc"],
   "@connectrpc/": ["client", "server/rpc/connect", "worker"],
   "@bufbuild/": ["protocol", "client", "worker", "server/rpc"],
   commander: ["cli"],

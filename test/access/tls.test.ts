@@ -2,13 +2,18 @@
 import { copyFileSync, writeFileSync } from "node:fs";
 import { get as httpsGet } from "node:https";
 import { connect } from "node:tls";
+import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { createQueueClient } from "../../client/index.ts";
+import { Health } from "../../gen/grpc/health/v1/health_pb.js";
+import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.js";
+import { BrokerService } from "../../gen/queuecall/v1/broker_pb.js";
 import { AccessRefused, createBroker } from "../../server/index.ts";
 import { createWorker } from "../../worker/index.ts";
 import { complete } from "../support/processes.ts";
 import { Authority, hasOpenssl, type Pair, pemOf } from "./certificates.ts";
-import { Folder, startGuarded } from "./rig.ts";
+import { bearer, Folder, role, startGuarded } from "./rig.ts";
 
 describe.skipIf(!hasOpenssl)("tls", () => {
   const folder = new Folder();
@@ -140,6 +145,68 @@ describe.skipIf(!hasOpenssl)("tls", () => {
     });
     await using other = createQueueClient({ url, tls: { ca: authority.pem, ...pemOf(broker) } });
     await expect(other.queue("mail/a").enqueue("a", 1)).rejects.toMatchObject({ code: "UNAUTHENTICATED" });
+  });
+
+  test("the HTTP port's calls, by TLS and by client certificates, whatever they speak", async () => {
+    const san = "URI:spiffe://corp/mailer";
+    const entry = { name: "mailer", san, rights: [{ queues: ["mail"], verbs: ["enqueue"] }] };
+    const tls = { ...broker, clientCa: authority.file };
+    await using rig = await startGuarded([entry], { tls, http: "127.0.0.1:0" });
+    const baseUrl = `https://${rig.broker.httpAddress}`;
+    const make = (own: object): [string, Transport][] => {
+      const nodeOptions = { ca: authority.pem, ...own };
+      return [
+        ["Connect, HTTP/1.1", createConnectTransport({ baseUrl, httpVersion: "1.1", nodeOptions })],
+        ["Connect, HTTP/2", createConnectTransport({ baseUrl, httpVersion: "2", nodeOptions })],
+        ["gRPC-Web, HTTP/1.1", createGrpcWebTransport({ baseUrl, httpVersion: "1.1", nodeOptions })],
+        ["gRPC", createGrpcTransport({ baseUrl, nodeOptions })],
+      ];
+    };
+    const codeOf = (call: Promise<unknown>) =>
+      call.then(
+        () => "OK",
+        (error) => Code[ConnectError.from(error).code],
+      );
+    for (const [name, transport] of make(pemOf(mailer))) {
+      const client = createClient(BrokerService, transport);
+      expect([name, await codeOf(client.enqueue({ spec: { queue: "mail" } }))]).toEqual([name, "OK"]);
+      expect([name, await codeOf(client.enqueue({ spec: { queue: "other" } }))]).toEqual([name, "PermissionDenied"]);
+    }
+    const call = (transport: Transport) =>
+      codeOf(createClient(BrokerService, transport).enqueue({ spec: { queue: "mail" } }));
+    // Of the authority, and nobody's principal; of another authority; none.
+    for (const [name, transport] of make(pemOf(broker)))
+      expect([name, await call(transport)]).toEqual([name, "Unauthenticated"]);
+    for (const own of [pemOf(foreign), {}]) {
+      for (const [name, transport] of make(own)) expect([name, await call(transport)]).not.toEqual([name, "OK"]);
+    }
+  });
+
+  test("reflection on the HTTP port is for who may come in; health for everybody", async () => {
+    const { entry, token } = role("anybody", "none", "wait");
+    await using rig = await startGuarded([entry], { tls: broker, http: "127.0.0.1:0" });
+    const nodeOptions = { ca: authority.pem };
+    const transport = createConnectTransport({
+      baseUrl: `https://${rig.broker.httpAddress}`,
+      httpVersion: "2",
+      nodeOptions,
+    });
+    const ask = async (headers = {}) => {
+      const question = async function* () {
+        yield { messageRequest: { case: "listServices", value: "" } } as const;
+      };
+      const names = [];
+      for await (const { messageResponse } of createClient(ServerReflection, transport).serverReflectionInfo(
+        question(),
+        { headers },
+      )) {
+        if (messageResponse.case === "listServicesResponse") names.push(...messageResponse.value.service);
+      }
+      return names.length > 0;
+    };
+    expect(await ask(bearer(token))).toBe(true);
+    await expect(ask()).rejects.toMatchObject({ code: Code.Unauthenticated });
+    expect(await createClient(Health, transport).check({})).toMatchObject({ status: 1 });
   });
 
   test("new files hold for new connections; open ones stay, and half a change changes nothing", async () => {

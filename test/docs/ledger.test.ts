@@ -25,6 +25,7 @@ const ran: [page: string, begins: string, by: string][] = [
   ["README.md", "queuecall forward", "test/transparent/forward.test.ts"],
   ["docs/transparent.md", "queuecall serve\nqueuecall forward", "test/transparent/forward.test.ts"],
   ["docs/transparent.md", "curl", "test/transparent/http.test.ts"],
+  ["docs/transparent.md", "buf curl", "test/transparent/http.test.ts"],
   ["docs/security.md", "queuecall serve", "test/docs/programs.test.ts"],
   ["docs/security.md", "queuecall token", "test/docs/programs.test.ts"],
   ["docs/security.md", "- name: mailer", "test/docs/programs.test.ts"],

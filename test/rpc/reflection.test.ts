@@ -1,7 +1,7 @@
 /** grpc.reflection: what is asked for is there, with all that it imports, in files of their own names. */
 import { create, createFileRegistry, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type FileDescriptorProto, FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import {
   type ServerReflectionRequest,
   ServerReflectionRequestSchema,
@@ -9,6 +9,7 @@ import {
 } from "../../gen/grpc/reflection/v1/reflection_pb.js";
 import { type BrokerServer, createBroker } from "../../server/index.ts";
 import { GrpcCaller } from "../support/grpc.ts";
+import { announced, SERVICE, start as startRig, Thumbnailer } from "../transparent/rig.ts";
 
 let broker: BrokerServer;
 let caller: GrpcCaller;
@@ -24,14 +25,14 @@ afterAll(async () => {
 type Question = ServerReflectionRequest["messageRequest"];
 
 /** A stream of one question. */
-async function ask(messageRequest: Question, version = "v1") {
+async function ask(messageRequest: Question, version = "v1", by = caller) {
   const bytes = toBinary(ServerReflectionRequestSchema, create(ServerReflectionRequestSchema, { messageRequest }));
-  const answer = await caller.raw(`/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`, bytes);
+  const answer = await by.raw(`/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`, bytes);
   return fromBinary(ServerReflectionResponseSchema, answer).messageResponse;
 }
 
-async function files(messageRequest: Question): Promise<FileDescriptorProto[]> {
-  const { case: kind, value } = await ask(messageRequest);
+async function files(messageRequest: Question, by = caller): Promise<FileDescriptorProto[]> {
+  const { case: kind, value } = await ask(messageRequest, "v1", by);
   if (kind !== "fileDescriptorResponse") throw new Error(`${kind}`);
   return value.fileDescriptorProto.map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes));
 }
@@ -85,4 +86,18 @@ test("malformed bytes are the caller's mistake", async () => {
     code: 3,
     reason: "INVALID_FIELD",
   });
+});
+
+test("a service that a worker announced with descriptors is there like the broker's own, and its symbols", async () => {
+  await using rig = await startRig();
+  rig.work((worker) => worker.service(Thumbnailer, { render: () => ({}) }));
+  await announced(rig.stub);
+  const other = new GrpcCaller(rig.broker.grpcAddress);
+  onTestFinished(() => other.close());
+  const { value } = await ask({ case: "listServices", value: "" }, "v1", other);
+  expect(value).toMatchObject({ service: expect.arrayContaining([expect.objectContaining({ name: SERVICE })]) });
+  for (const symbol of [SERVICE, `${SERVICE}.Render`, "acme.v1.RenderRequest", "acme.v1.RenderRequest.url"]) {
+    const found = await files({ case: "fileContainingSymbol", value: symbol }, other);
+    expect(found.map(({ name }) => name)).toEqual(["acme/v1/thumbnailer.proto"]);
+  }
 });

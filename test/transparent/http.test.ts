@@ -1,11 +1,18 @@
 /** The HTTP port: Connect, gRPC-Web and gRPC over HTTP/1.1 and HTTP/2, and JSON as curl sends it; the same jobs as on the gRPC port. */
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fromBinary } from "@bufbuild/protobuf";
+import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { Code as ConnectCode, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
+import { Health, HealthCheckResponse_ServingStatus as Serving } from "../../gen/grpc/health/v1/health_pb.js";
+import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.js";
+import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.js";
 import { BrokerService } from "../../gen/queuecall/v1/broker_pb.js";
-import { complete } from "../support/processes.ts";
+import { wordsOf } from "../docs/blocks.ts";
+import { complete, root } from "../support/processes.ts";
 import { WireWorker } from "../support/wire-worker.ts";
 import { announced, RENDER, type Rig, SERVICE, start, Thumbnailer } from "./rig.ts";
 
@@ -96,6 +103,55 @@ describe.each(transports)("%s", (_, transport) => {
       ConnectCode.Unimplemented,
       expect.stringContaining("streaming method"),
     ]);
+  });
+});
+
+describe("over HTTP/2, as on the gRPC port", () => {
+  const versions = [ServerReflection, ServerReflectionAlpha] as const;
+
+  test.each(versions)("$typeName: every service, the announced one with its files", async (service) => {
+    const client = createClient(
+      service as typeof ServerReflection,
+      createConnectTransport({ baseUrl: url, httpVersion: "2" }),
+    );
+    const answers = [];
+    const questions = async function* () {
+      yield { messageRequest: { case: "listServices", value: "" } } as const;
+      yield { messageRequest: { case: "fileContainingSymbol", value: SERVICE } } as const;
+    };
+    for await (const { messageResponse } of client.serverReflectionInfo(questions()))
+      answers.push(messageResponse.value);
+    expect(answers[0]).toMatchObject({
+      service: expect.arrayContaining(
+        [SERVICE, BrokerService.typeName].map((name) => expect.objectContaining({ name })),
+      ),
+    });
+    const { fileDescriptorProto: files } = answers[1] as { fileDescriptorProto: Uint8Array[] };
+    expect(fromBinary(FileDescriptorProtoSchema, files.at(-1)!).service.map(({ name }) => name)).toEqual([
+      "Thumbnailer",
+    ]);
+  });
+
+  test("health: what is now, then each change until the broker is gone; what is not known", async () => {
+    await using other = await start({ http: "127.0.0.1:0", settings: { drainDelayMs: 200 } });
+    const transport = createGrpcWebTransport({ baseUrl: `http://${other.broker.httpAddress}`, httpVersion: "2" });
+    const client = createClient(Health, transport);
+    await other.broker.serving;
+    expect((await client.check({})).status).toBe(Serving.SERVING);
+    expect((await client.list({})).statuses).toMatchObject({ "": { status: Serving.SERVING } });
+    await expect(client.check({ service: "acme.v1.Other" })).rejects.toMatchObject({ code: ConnectCode.NotFound });
+    const first = client.watch({ service: "acme.v1.Other" })[Symbol.asyncIterator]();
+    expect((await first.next()).value).toMatchObject({ status: Serving.SERVICE_UNKNOWN });
+    const states: number[] = [];
+    const watching = (async () => {
+      for await (const { status } of client.watch({ service: BrokerService.typeName })) {
+        states.push(status);
+        if (states.length === 1) void other.broker.drain();
+        else break;
+      }
+    })();
+    await watching;
+    expect(states).toEqual([Serving.SERVING, Serving.NOT_SERVING]);
   });
 });
 
@@ -203,12 +259,31 @@ describe("a browser's page", () => {
   });
 });
 
-test("docs/transparent.md: curl's call", async () => {
+describe("docs/transparent.md", () => {
   const page = readFileSync(new URL("../../docs/transparent.md", import.meta.url), "utf8");
-  const [, command = ""] = /^```sh\n(curl .*?)\n```$/ms.exec(page) ?? [];
-  const words = [...command.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? "").slice(1);
-  const args = words.map((word) => word.replace("http://127.0.0.1:8455", url));
-  const { code, stdout } = await complete(["-s", ...args], { program: "curl" });
-  expect(code).toBe(0);
-  expect(JSON.parse(stdout)).toMatchObject({ mediaType: "image/png" });
+  /** The answers of a block of commands, each run at this broker. */
+  async function run(begins: string, program: string, ...more: string[]): Promise<string[]> {
+    const [, block = ""] = new RegExp(`^\`\`\`sh\\n(${begins} .*?)\\n\`\`\`$`, "ms").exec(page) ?? [];
+    const answers = [];
+    for (const line of block.split("\n")) {
+      const words = wordsOf(line)
+        .slice(begins.split(" ").length)
+        .map((word) => word.replace("http://127.0.0.1:8455", url));
+      const { code, stdout, stderr } = await complete([...more, ...words], { program });
+      expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+      answers.push(stdout);
+    }
+    return answers;
+  }
+
+  test("curl's call", async () => {
+    const [reply = ""] = await run("curl", "curl", "-s");
+    expect(JSON.parse(reply)).toMatchObject({ mediaType: "image/png" });
+  });
+
+  test("buf curl, by reflection", async () => {
+    const [services = "", reply = ""] = await run("buf curl", join(root, "node_modules/.bin/buf"), "curl");
+    expect(services.split("\n")).toEqual(expect.arrayContaining([SERVICE, BrokerService.typeName]));
+    expect(JSON.parse(reply)).toMatchObject({ mediaType: "image/png" });
+  }, 180_000);
 });

@@ -4,10 +4,9 @@
  */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { TLSSocket } from "node:tls";
 import { type DescMessage, type DescMethod, type DescMethodUnary, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { ConnectRouter, ConnectRouterOptions, HandlerContext } from "@connectrpc/connect";
-import { createConnectRouter, createContextKey, createContextValues } from "@connectrpc/connect";
+import { createConnectRouter } from "@connectrpc/connect";
 import {
   connectNodeAdapter,
   universalRequestFromNodeRequest,
@@ -19,23 +18,27 @@ import { invalidField } from "../../../protocol/errors.ts";
 import { maxMessageBytes } from "../../../protocol/limits.ts";
 import { Metadata } from "../../../protocol/metadata.ts";
 import type { Broker, Call } from "../../broker/broker.ts";
-import { type Credentials, namesIn, type Visit } from "../access.ts";
+import type { Visit } from "../access.ts";
 import { pathOf, type StreamMethod, type UnaryMethod } from "../bytes.ts";
 import { type Door, RevocableCall } from "../door.ts";
+import type { Health } from "../health.ts";
 import type { Counter, OnBug } from "../in-flight.ts";
+import type { Reflection } from "../reflection.ts";
 import { services } from "../services.ts";
 import { clampConnectTimeout, clampTimeout } from "../timeouts.ts";
 import { noStreams, serviceOf, Transparent } from "../transparent.ts";
+import { callOf, contextOf, credentialsOf } from "./calls.ts";
 import { Cors } from "./cors.ts";
 import { connectError } from "./errors.ts";
+import { addHealth } from "./health.ts";
 import { methodFor, streamFor } from "./methods.ts";
+import { addReflection } from "./reflection.ts";
 
 const PATH = /^\/[\w.]+\/\w+$/;
-/** What a call came in with. */
-const requestKey = createContextKey<IncomingMessage | undefined>(undefined);
-
 export interface ConnectPort {
   broker: Broker;
+  health: Health;
+  reflection: Reflection;
   /** Calls under way, of all ports. */
   calls: Counter;
   onBug: OnBug;
@@ -53,7 +56,7 @@ export function connectMount(port: ConnectPort): (request: IncomingMessage, resp
     ...handlers.options,
     routes: (router) => handlers.route(router),
     fallback: (request, response) => void handlers.transparent(request as IncomingMessage, response as ServerResponse),
-    contextValues: (request) => createContextValues().set(requestKey, request as IncomingMessage),
+    contextValues: contextOf,
   });
   return (request, response) => {
     if (!PATH.test((request.url ?? "").split("?", 1)[0] ?? "")) return false;
@@ -84,6 +87,8 @@ class Handlers {
     const methodOf = <M extends DescMethod>(path: string) => described.find((method) => pathOf(method) === path) as M;
     for (const each of unary) this.#unary(router, methodOf<DescMethodUnary>(each.path), each);
     for (const each of streams) this.#stream(router, methodOf(each.path), each);
+    addHealth(router, this.#port.health);
+    addReflection(router, this.#port);
   }
 
   /** A call of a method that is none of the broker's own. */
@@ -104,8 +109,7 @@ class Handlers {
           throw connectError(noStreams(path), path, onBug);
         });
       } else router.rpc(method, (message, context) => this.#call(path, method, message, context));
-      const values = createContextValues().set(requestKey, request);
-      const universal = universalRequestFromNodeRequest(request, response, undefined, values);
+      const universal = universalRequestFromNodeRequest(request, response, undefined, contextOf(request));
       const handler = router.handlers[0];
       if (handler) await universalResponseToNodeResponse(await handler(universal), response);
     } catch (error) {
@@ -186,23 +190,6 @@ class Handlers {
       done();
     }
   }
-}
-
-function callOf(context: HandlerContext): Call {
-  return {
-    deadlineMs: context.timeoutMs(),
-    // It aborts after a normal end as well: what is called back must bear that.
-    onGone: (fn) => context.signal.addEventListener("abort", () => fn(), { once: true }),
-  };
-}
-
-function credentialsOf({ requestHeader, values }: HandlerContext): Credentials {
-  const socket = values.get(requestKey)?.socket as TLSSocket | undefined;
-  return {
-    peer: socket?.remoteAddress ?? "",
-    authorization: requestHeader.get("authorization") ?? undefined,
-    certificateNames: () => namesIn(socket?.getPeerCertificate?.()?.subjectaltname),
-  };
 }
 
 function clampTimeouts(headers: IncomingMessage["headers"]): void {
