@@ -21,6 +21,8 @@ export function addAdminCommands(program: Command): void {
   addQueues(program);
   addList(program);
   addWorkers(program);
+  addServices(program);
+  addForget(program);
   addPause(program);
   addResume(program);
   addPurge(program);
@@ -118,6 +120,55 @@ Examples
       const known = brokers.reduce((sum, broker) => sum + broker.workers, 0);
       if (known > workers.length) console.error(`${known - workers.length} more are not listed`);
       print(workers.map(plain));
+    }),
+  );
+}
+
+function addServices(program: Command): void {
+  const command = program
+    .command("services")
+    .summary("list the gRPC services that workers have announced")
+    .description(
+      "Lists the gRPC services that can be called through the brokers, whether or not a worker serves them now: their methods, and whether they were described, for JSON and reflection.",
+    );
+  withConnection(command).addHelpText(
+    "after",
+    `
+Examples
+  queuecall services
+  queuecall services | jq -r '.[].service'`,
+  );
+  command.action((flags: ConnectOptions) =>
+    asOperator(flags, async (admin, limit) => {
+      const services: unknown[] = [];
+      let pageToken = "";
+      do {
+        const page = await admin.listServices({ pageToken }, limit);
+        services.push(...page.services.map(plain));
+        pageToken = page.nextPageToken;
+      } while (pageToken !== "");
+      print(services);
+    }),
+  );
+}
+
+function addForget(program: Command): void {
+  const command = program
+    .command("forget <service>")
+    .summary("take no more calls of a gRPC service")
+    .description(
+      "Forgets a gRPC service that workers announced: calls of it are refused, at other brokers within half a minute. Its jobs stay. A worker that announces it later brings it back: stop its workers first.",
+    );
+  withConnection(command).addHelpText(
+    "after",
+    `
+Examples
+  queuecall forget acme.v1.Thumbnailer`,
+  );
+  command.action((service: string, flags: ConnectOptions) =>
+    asOperator(flags, async (admin, limit) => {
+      const { known } = await admin.forgetService({ service }, limit);
+      print({ service, known });
     }),
   );
 }

@@ -120,6 +120,7 @@ export class Broker {
       add: (service) => storage.addService(service),
       read: (name) => this.#ask(() => storage.service(name)),
       names: () => this.#ask(() => storage.services()),
+      forget: (name) => this.#ask(() => storage.forgetService(name)),
       noRoom: (service) => this.#observer.serviceRefused(service),
     });
   }

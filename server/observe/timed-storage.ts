@@ -106,6 +106,9 @@ export class TimedStorage implements Storage {
   services() {
     return timed(this.#verbs.services, this.#storage.services());
   }
+  forgetService(name: string) {
+    return timed(this.#verbs.forgetService, this.#storage.forgetService(name));
+  }
   hint(broker: string, hint: Hint) {
     this.#storage.hint(broker, hint);
   }
@@ -145,6 +148,7 @@ const verbs = [
   "addService",
   "service",
   "services",
+  "forgetService",
 ] as const satisfies (keyof Storage)[];
 
 /** Real time, whatever the broker's clock says: it is the machine that is measured. */

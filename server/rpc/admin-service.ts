@@ -6,6 +6,7 @@ import {
   type JobSummarySchema,
   type ListWorkersResponseSchema,
   type QueueInfoSchema,
+  type ServiceInfoSchema,
   type WorkerInfoSchema,
 } from "../../gen/queuecall/v1/admin_pb.js";
 import { JobState as ProtoState } from "../../gen/queuecall/v1/job_pb.js";
@@ -14,6 +15,7 @@ import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE } from "../../protocol/limits.ts";
 import { version } from "../../protocol/version.ts";
 import type { BrokerWorkers, QueueInfo, Selection, ServerInfo } from "../broker/admin.ts";
 import type { Broker } from "../broker/broker.ts";
+import type { KnownService } from "../broker/services.ts";
 import type { JobState, JobSummary } from "../job/job.ts";
 import type { AttachedWorker } from "../storage/storage.ts";
 import { EVERY_QUEUE } from "./access.ts";
@@ -23,6 +25,7 @@ import { durationOf, failureKindOf, stateFrom, stateOf, timestampOf } from "./tr
 import { integer, queueName } from "./validate.ts";
 
 const QUEUES = ["queues"];
+const SERVICES = ["services"];
 const anyState: readonly JobState[] = ["scheduled", "queued", "running", "succeeded", "failed", "cancelled"];
 const retryable: readonly JobState[] = ["failed", "cancelled"];
 const cancellable: readonly JobState[] = ["scheduled", "queued", "running"];
@@ -34,7 +37,7 @@ interface SelectionMessage {
   pageToken: string;
 }
 
-export function adminService({ admin }: Broker): UnaryMethod[] {
+export function adminService({ admin, services }: Broker): UnaryMethod[] {
   const { method } = AdminService;
   const ofAll = () => EVERY_QUEUE;
 
@@ -51,6 +54,16 @@ export function adminService({ admin }: Broker): UnaryMethod[] {
     unary(method.listWorkers, ["admin"], ofAll, async ({ hereOnly }) =>
       workersMessage(admin.brokerId, hereOnly ? [admin.workersHere()] : await admin.workers()),
     ),
+    unary(method.listServices, ["admin"], ofAll, async ({ pageToken: token }) => {
+      const { page, next } = await services.page(cursorOf(SERVICES, token));
+      return { services: page.map(serviceMessage), nextPageToken: pageToken(SERVICES, next) };
+    }),
+    unary(method.forgetService, ["admin"], ofService, async (request) => {
+      const service = ofService(request);
+      const known = (await services.read(service)) !== undefined;
+      if (known) await services.forget(service);
+      return { known };
+    }),
     unary(method.pauseQueue, ["admin"], ofQueue, async (request) => {
       await admin.pause(ofQueue(request));
       return {};
@@ -73,6 +86,11 @@ export function adminService({ admin }: Broker): UnaryMethod[] {
 
 function ofQueue(request: { queue: string }): string {
   return queueName("queue", request.queue);
+}
+
+/** A service's jobs are in the queue of its name. */
+function ofService(request: { service: string }): string {
+  return queueName("service", request.service);
 }
 
 function selection(request: SelectionMessage, allowed: readonly JobState[]): Selection {
@@ -143,6 +161,11 @@ function queueMessage(info: QueueInfo): MessageInitShape<typeof QueueInfoSchema>
     maxLength: limitOf(limits.maxLength),
     maxBytes: limitOf(limits.maxBytes),
   };
+}
+
+function serviceMessage({ name, methods, descriptorSet }: KnownService): MessageInitShape<typeof ServiceInfoSchema> {
+  const names = [...methods].map((path) => path.slice(path.lastIndexOf("/") + 1));
+  return { service: name, methods: names, described: descriptorSet !== undefined };
 }
 
 function limitOf(most: number): bigint {

@@ -144,7 +144,7 @@ export interface Storage {
 
   /**
    * Remembers a service that workers serve: its methods are added to those known, its descriptor set takes the place of the one
-   * before. For ever: a service is there also while no worker is. "full": it would be one service more than MAX_SERVICES, have
+   * before. Until it is forgotten: a service is there also while no worker is. "full": it would be one service more than MAX_SERVICES, have
    * more than MAX_SERVICE_METHODS, or the storage is full; nothing was changed.
    */
   addService(service: Service): Promise<"added" | "full">;
@@ -154,6 +154,9 @@ export interface Storage {
 
   /** The names of all that were, sorted. */
   services(): Promise<string[]>;
+
+  /** Forgets one. Until it is announced again; its jobs stay. */
+  forgetService(name: string): Promise<void>;
 
   /** Tells other brokers that something may have changed. Best effort: may be lost, doubled, late. Never throws. */
   hint(broker: string, hint: Hint): void;

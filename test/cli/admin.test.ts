@@ -1,6 +1,7 @@
 /** The commands of operators against a real broker. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createQueueClient, type QueueClient } from "../../client/index.ts";
+import { Thumbnailer } from "../../examples/transparent/gen/acme/v1/thumbnailer_pb.js";
 import { startTestBroker, type TestBroker } from "../../testing/index.ts";
 import { createWorker, NonRetryableError, type Worker } from "../../worker/index.ts";
 import { complete } from "../support/processes.ts";
@@ -96,6 +97,20 @@ describe("many jobs at once", () => {
     expect(await ok("cancel", "--queue", "nobody", "--state", "queued")).toEqual(cancelled);
     expect(await ok("retry", "nobody", "a")).toMatchObject({ state: "queued" });
     expect(await ok("cancel", "nobody", "a")).toMatchObject({ state: "cancelled" });
+  });
+
+  test("services, and one that is forgotten", async () => {
+    const serving = createWorker({ url: broker.url }).service(Thumbnailer, { render: () => ({}) });
+    const over = serving.run();
+    const name = Thumbnailer.typeName;
+    const described = [{ service: name, methods: ["Render"], described: true }];
+    await expect.poll(() => ok("services"), { timeout: 20_000 }).toEqual(described);
+    await serving.close();
+    await over;
+    expect(await ok("services")).toEqual(described);
+    expect(await ok("forget", name)).toEqual({ service: name, known: true });
+    expect(await ok("forget", name)).toEqual({ service: name, known: false });
+    expect(await ok("services")).toEqual([]);
   });
 
   test("pause, purge, resume", async () => {

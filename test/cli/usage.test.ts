@@ -19,6 +19,8 @@ const commands = [
   "queues",
   "list",
   "workers",
+  "services",
+  "forget",
   "pause",
   "resume",
   "purge",

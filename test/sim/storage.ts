@@ -301,6 +301,10 @@ class View implements Storage {
     return this.#ask(({ inner }) => inner.services());
   }
 
+  forgetService(name: string): Promise<void> {
+    return this.#ask(({ inner }) => inner.forgetService(name));
+  }
+
   hint(broker: string, hint: Hint): void {
     this.#shared.post(broker, hint);
   }

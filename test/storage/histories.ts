@@ -72,6 +72,7 @@ export class History {
       [5, () => this.#look()],
       [2, () => this.#pause()],
       [2, () => this.#announce()],
+      [1, () => this.#forget()],
       [14, () => this.#advance()],
       [1, () => this.#reopen()],
     ];
@@ -289,6 +290,12 @@ export class History {
         await storage.service(name),
       ],
     };
+  }
+
+  #forget(): Step {
+    const name = this.#pick("a.A", "b.B");
+    const run = async (storage: Storage) => [await storage.forgetService(name), await storage.services()];
+    return { title: `forget ${name}`, run };
   }
 
   #advance(): Step {

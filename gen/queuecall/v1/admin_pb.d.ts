@@ -991,6 +991,127 @@ export declare type CancelJobsResponse = Message<"queuecall.v1.CancelJobsRespons
 export declare const CancelJobsResponseSchema: GenMessage<CancelJobsResponse>;
 
 /**
+ * Which page.
+ *
+ * @generated from message queuecall.v1.ListServicesRequest
+ */
+export declare type ListServicesRequest = Message<"queuecall.v1.ListServicesRequest"> & {
+  /**
+   * Empty: the first page.
+   *
+   * @generated from field: string page_token = 1;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message queuecall.v1.ListServicesRequest.
+ * Use `create(ListServicesRequestSchema)` to create a new message.
+ */
+export declare const ListServicesRequestSchema: GenMessage<ListServicesRequest>;
+
+/**
+ * A page of services.
+ *
+ * @generated from message queuecall.v1.ListServicesResponse
+ */
+export declare type ListServicesResponse = Message<"queuecall.v1.ListServicesResponse"> & {
+  /**
+   * By name.
+   *
+   * @generated from field: repeated queuecall.v1.ServiceInfo services = 1;
+   */
+  services: ServiceInfo[];
+
+  /**
+   * Empty: this is the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message queuecall.v1.ListServicesResponse.
+ * Use `create(ListServicesResponseSchema)` to create a new message.
+ */
+export declare const ListServicesResponseSchema: GenMessage<ListServicesResponse>;
+
+/**
+ * A gRPC service that can be called through the brokers.
+ *
+ * @generated from message queuecall.v1.ServiceInfo
+ */
+export declare type ServiceInfo = Message<"queuecall.v1.ServiceInfo"> & {
+  /**
+   * Full name, e.g. "acme.v1.Thumbnailer".
+   *
+   * @generated from field: string service = 1;
+   */
+  service: string;
+
+  /**
+   * Names of the methods that were announced, e.g. "Render"; "*" stands for every unary one.
+   *
+   * @generated from field: repeated string methods = 2;
+   */
+  methods: string[];
+
+  /**
+   * A worker described its messages: it can be called with JSON, and reflection shows it.
+   *
+   * @generated from field: bool described = 3;
+   */
+  described: boolean;
+};
+
+/**
+ * Describes the message queuecall.v1.ServiceInfo.
+ * Use `create(ServiceInfoSchema)` to create a new message.
+ */
+export declare const ServiceInfoSchema: GenMessage<ServiceInfo>;
+
+/**
+ * Which service.
+ *
+ * @generated from message queuecall.v1.ForgetServiceRequest
+ */
+export declare type ForgetServiceRequest = Message<"queuecall.v1.ForgetServiceRequest"> & {
+  /**
+   * Full name. Required.
+   *
+   * @generated from field: string service = 1;
+   */
+  service: string;
+};
+
+/**
+ * Describes the message queuecall.v1.ForgetServiceRequest.
+ * Use `create(ForgetServiceRequestSchema)` to create a new message.
+ */
+export declare const ForgetServiceRequestSchema: GenMessage<ForgetServiceRequest>;
+
+/**
+ * Done.
+ *
+ * @generated from message queuecall.v1.ForgetServiceResponse
+ */
+export declare type ForgetServiceResponse = Message<"queuecall.v1.ForgetServiceResponse"> & {
+  /**
+   * It had been announced.
+   *
+   * @generated from field: bool known = 1;
+   */
+  known: boolean;
+};
+
+/**
+ * Describes the message queuecall.v1.ForgetServiceResponse.
+ * Use `create(ForgetServiceResponseSchema)` to create a new message.
+ */
+export declare const ForgetServiceResponseSchema: GenMessage<ForgetServiceResponse>;
+
+/**
  * What operators use.
  *
  * @generated from service queuecall.v1.AdminService
@@ -1042,6 +1163,29 @@ export declare const AdminService: GenService<{
     methodKind: "unary";
     input: typeof ListWorkersRequestSchema;
     output: typeof ListWorkersResponseSchema;
+  },
+  /**
+   * Lists the gRPC services that workers have announced, by name, at most 10 a
+   * page. They are there whether or not a worker serves them now. Errors: INVALID_FIELD.
+   *
+   * @generated from rpc queuecall.v1.AdminService.ListServices
+   */
+  listServices: {
+    methodKind: "unary";
+    input: typeof ListServicesRequestSchema;
+    output: typeof ListServicesResponseSchema;
+  },
+  /**
+   * Forgets a service: calls of it become UNIMPLEMENTED, at other brokers within
+   * half a minute. Its jobs stay. A worker that announces it later, on a new
+   * stream, brings it back: stop its workers first. Errors: INVALID_FIELD.
+   *
+   * @generated from rpc queuecall.v1.AdminService.ForgetService
+   */
+  forgetService: {
+    methodKind: "unary";
+    input: typeof ForgetServiceRequestSchema;
+    output: typeof ForgetServiceResponseSchema;
   },
   /**
    * Holds a queue: it goes on accepting jobs, and timeouts and retention go on,

@@ -347,6 +347,10 @@ class RedisStorage implements Storage {
     return this.#services.names();
   }
 
+  forgetService(name: string): Promise<void> {
+    return this.#services.forget(name);
+  }
+
   hint(broker: string, hint: Hint): void {
     this.#link.post("publish", this.#keys.hints(broker), encodeHint(hint));
   }

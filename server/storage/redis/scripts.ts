@@ -24,6 +24,7 @@ export type ScriptName =
   | "unname"
   | "announced"
   | "add-service"
+  | "forget-service"
   | "inspect";
 
 export interface Script {

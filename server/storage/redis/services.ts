@@ -18,9 +18,12 @@ export class Services {
 
   /** Answers whether there was room. */
   async add({ name, methods, descriptorSet }: Service): Promise<boolean> {
-    const keys = [this.#keys.services(), this.#keys.service(name)];
     const terms = [name, MAX_SERVICES, MAX_SERVICE_METHODS, descriptorSet ?? "", ...methods];
-    return (await this.#link.run(script("add-service"), keys, terms)) === 1;
+    return (await this.#link.run(script("add-service"), this.#keysOf(name), terms)) === 1;
+  }
+
+  async forget(name: string): Promise<void> {
+    await this.#link.run(script("forget-service"), this.#keysOf(name), [name]);
   }
 
   async find(name: string): Promise<Service | undefined> {
@@ -34,5 +37,9 @@ export class Services {
   async names(): Promise<string[]> {
     const names = (await this.#link.command("smembers", this.#keys.services())) as Buffer[];
     return names.map((name) => name.toString()).sort();
+  }
+
+  #keysOf(name: string): string[] {
+    return [this.#keys.services(), this.#keys.service(name)];
   }
 }

@@ -13,10 +13,12 @@ export class Services {
   readonly #find: StatementSync;
   readonly #save: StatementSync;
   readonly #names: StatementSync;
+  readonly #forget: StatementSync;
 
   constructor(db: DatabaseSync) {
     this.#find = db.prepare("SELECT methods, descriptor_set FROM services WHERE name = ?");
     this.#save = db.prepare("INSERT OR REPLACE INTO services (name, methods, descriptor_set) VALUES (?, ?, ?)");
+    this.#forget = db.prepare("DELETE FROM services WHERE name = ?");
     this.#names = db.prepare("SELECT name FROM services ORDER BY name");
   }
 
@@ -34,6 +36,10 @@ export class Services {
     if (!row) return undefined;
     const descriptorSet = row.descriptor_set;
     return { name, methods: JSON.parse(row.methods), ...(descriptorSet && { descriptorSet }) };
+  }
+
+  forget(name: string): void {
+    this.#forget.run(name);
   }
 
   names(): string[] {

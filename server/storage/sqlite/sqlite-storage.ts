@@ -277,6 +277,10 @@ class SqliteStorage implements Storage {
     return this.#commits.submit(() => this.#services.names());
   }
 
+  forgetService(name: string): Promise<void> {
+    return this.#commits.submit(() => this.#services.forget(name));
+  }
+
   hint(): void {}
 
   onHint(): () => void {

@@ -41,6 +41,23 @@ onEveryBackend("services", (rig) => {
     }
   });
 
+  test("one that is forgotten is not there, whoever asks, and can be announced afresh", async () => {
+    await rig.storage.addService({ name, methods, descriptorSet: Buffer.from("old") });
+    await rig.storage.addService({ name: "b.B", methods: ["/b.B/M"] });
+    await rig.enqueue("a", { queue: name });
+    // Twice, as after a reply that was lost.
+    for (const _ of [1, 2]) await rig.storage.forgetService(name);
+    await rig.opened.reopen?.();
+    const peer = await rig.opened.peer?.("b2");
+    for (const storage of [rig.storage, ...(peer ? [peer] : [])]) {
+      expect(await storage.services()).toEqual(["b.B"]);
+      expect(await storage.service(name)).toBeUndefined();
+    }
+    expect(await rig.claimIds({ queue: name })).toEqual(["a"]);
+    await rig.storage.addService({ name, methods: [`/${name}/Crop`] });
+    expect(await rig.storage.service(name)).toEqual({ name, methods: [`/${name}/Crop`] });
+  });
+
   test("a service is no queue, also where a queue has its name", async () => {
     await rig.storage.addService({ name, methods });
     expect((await rig.storage.queues()).queues).toEqual([]);
