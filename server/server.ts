@@ -142,7 +142,7 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
       const { connectMount } = await import("./rpc/connect/adapter.ts");
       const mount = connectMount({ broker, health, reflection, calls: calls.counter, onBug, door });
       const unreadyNow = () => unready(storage, draining);
-      httpPort = await openHttp(http, { unready: unreadyNow, metrics, tls, gate, mount, refused, onBug });
+      httpPort = await openHttp(http, { unready: unreadyNow, metrics, tls, gate, mount, clock, refused, onBug });
     }
   } catch (error) {
     stopWatching();
@@ -247,8 +247,7 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
 function seldom(clock: Clock, port: string, logger: Logger | undefined): (why: string) => void {
   let next = 0;
   return (why) => {
-    // That one cannot listen is told to whoever starts it.
-    if (/EADDRINUSE|EADDRNOTAVAIL|EACCES/.test(why) || clock.monotonic() < next) return;
+    if (clock.monotonic() < next) return;
     next = clock.monotonic() + 60_000;
     logger?.warn({ port, why }, "connections are not taken");
   };

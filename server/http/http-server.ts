@@ -10,9 +10,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo, Server } from "node:net";
 import type { TLSSocket, TlsOptions } from "node:tls";
+import { type Clock, systemClock } from "../../protocol/clock.ts";
 import { CallError, type Reason } from "../../protocol/errors.ts";
 import { EVERY_QUEUE, type Gate, namesIn } from "../rpc/access.ts";
-import { createListener } from "./two-protocols.ts";
+import { type Bounds, createListener } from "./two-protocols.ts";
 
 /** Connections at one time. A browser has a few, a proxy some for all its callers. */
 const MAX_CONNECTIONS = 10_000;
@@ -46,6 +47,7 @@ export interface HttpServerOptions {
   headersTimeoutMs?: number;
   /** From the start of a request to its last byte. Milliseconds. Default 60,000. */
   requestTimeoutMs?: number;
+  clock?: Clock;
   /** Told that connections could not be taken. */
   refused?(why: string): void;
   /** Told of what should not happen: a bug. */
@@ -87,8 +89,13 @@ export async function listenHttp(address: string, options: HttpServerOptions): P
 }
 
 /** Who sends a little now and then holds a connection for as long as this, and not longer. */
-function boundsOf({ headersTimeoutMs = 10_000, requestTimeoutMs = 60_000 }: HttpServerOptions) {
+function boundsOf({
+  clock = systemClock,
+  headersTimeoutMs = 10_000,
+  requestTimeoutMs = 60_000,
+}: HttpServerOptions): Bounds {
   return {
+    clock,
     headersTimeout: headersTimeoutMs,
     requestTimeout: requestTimeoutMs,
     // How often Node looks at both.

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { createServer as createHttp2Server, createSecureServer } from "node:http2";
 import { createServer as createNetServer, type Server, type Socket } from "node:net";
 import type { TlsOptions } from "node:tls";
+import { enforceTimes, type Times } from "./http2-times.ts";
 
 /** Those of HTTP/2 are used as those of HTTP/1.1 are: Node made them so. */
 export type Handle = (request: IncomingMessage, response: ServerResponse) => void;
@@ -15,12 +16,8 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-/** Milliseconds. */
-export interface Bounds {
-  /** From connecting to the end of a request's headers. */
-  headersTimeout: number;
-  /** From the start of a request to its last byte. */
-  requestTimeout: number;
+/** Milliseconds. Those of HTTP/1.1 end their headers within `headersTimeout`, too. */
+export interface Bounds extends Times {
   /** How often Node looks at both. */
   connectionsCheckingInterval: number;
   handshakeTimeout: number;
@@ -36,12 +33,13 @@ const http2Bounds = {
 };
 
 /**
- * @param bounds options of node:http, and `handshakeTimeout`
+ * @param bounds options of node:http, `handshakeTimeout`, and the clock for those that Node does not look after
  * @param tls absent: plain text
  */
 export function createListener(handle: Handle, bounds: Bounds, tls: TlsOptions | undefined): Listener {
   const sockets = new Set<Socket>();
   const secure = tls && createSecureServer({ ...bounds, ...tls, ...http2Bounds, allowHTTP1: true }, handle as never);
+  if (secure) enforceTimes(secure, bounds);
   const server = secure ?? plainServer(handle, bounds);
   server.on("connection", (socket: Socket) => {
     sockets.add(socket);
@@ -64,6 +62,7 @@ function plainServer(handle: Handle, bounds: Bounds): Server {
   // It looks after its connections while it listens, or believes that it does.
   http1.emit("listening");
   const http2 = createHttp2Server(http2Bounds, handle as never);
+  enforceTimes(http2, bounds);
   const server = createNetServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     const gone = () => socket.destroy();
     socket.setTimeout(bounds.headersTimeout, gone);

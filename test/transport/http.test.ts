@@ -1,16 +1,24 @@
 /** The same on the HTTP port: slow, wrong and many. */
 import { once } from "node:events";
+import type { ServerResponse } from "node:http";
 import { connect, type Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type HttpPort, listenHttp } from "../../server/http/http-server.ts";
+import { Flag, frame, type Header, headersFrame, RawHttp2, Type } from "./raw-http2.ts";
 
 const metrics = { contentType: "text/plain", text: async () => "" };
 const bugs: unknown[] = [];
+const held: ServerResponse[] = [];
 let port: HttpPort;
 beforeAll(async () => {
   const times = { headersTimeoutMs: 400, requestTimeoutMs: 400 };
   const onBug = (error: unknown) => void bugs.push(error);
-  port = await listenHttp("127.0.0.1:0", { unready: () => undefined, metrics, onBug, ...times });
+  // It answers when it is told to.
+  const mount = (_request: unknown, response: ServerResponse) => {
+    held.push(response);
+    return true;
+  };
+  port = await listenHttp("127.0.0.1:0", { unready: () => undefined, metrics, mount, onBug, ...times });
 });
 afterAll(async () => {
   await port.close();
@@ -63,6 +71,55 @@ describe("ends", () => {
     void begin(visitor);
     await visitor.closed;
     await isServed();
+  });
+});
+
+const request = (method: string, path: string): Header[] => [
+  [":method", method],
+  [":scheme", "http"],
+  [":path", path],
+  [":authority", "broker"],
+];
+
+describe("ends, of HTTP/2,", () => {
+  const HEADERS = Flag.endHeaders;
+  test("a connection that says no more than its greeting", async () => {
+    await using raw = await RawHttp2.begin(port.address);
+    await raw.closed;
+    expect(raw.count(Type.headers)).toBe(0);
+  });
+
+  test("one that does not even confirm the settings", async () => {
+    await using raw = await RawHttp2.begin(port.address, { confirms: false });
+    await raw.closed;
+  });
+
+  test("one that has been answered, and asks nothing more", async () => {
+    await using raw = await RawHttp2.begin(port.address);
+    await raw.write(headersFrame(1, request("GET", "/healthz"), HEADERS | Flag.endStream));
+    await raw.closed;
+    expect([raw.count(Type.headers), raw.count(Type.goaway) > 0]).toEqual([1, true]);
+  });
+
+  test("a request whose body does not end, not its connection", async () => {
+    await using raw = await RawHttp2.begin(port.address);
+    await raw.write(headersFrame(1, request("POST", "/no/such"), HEADERS), frame(Type.data, 0, 1, Buffer.from("1")));
+    await raw.until(() => raw.count(Type.headers) > 0 && raw.count(Type.reset) > 0);
+    expect(raw.over).toBe(false);
+    held.splice(0);
+  });
+
+  test("but none that waits for its answer", async () => {
+    await using raw = await RawHttp2.begin(port.address);
+    await raw.write(headersFrame(1, request("POST", "/a/long/call"), HEADERS | Flag.endStream));
+    // Another connection that says nothing has had all the time there is.
+    await using silent = await RawHttp2.begin(port.address);
+    await silent.closed;
+    await using later = await RawHttp2.begin(port.address);
+    await later.closed;
+    expect(raw.over).toBe(false);
+    for (const response of held.splice(0)) response.end("at last");
+    await raw.until(() => raw.count(Type.headers) === 1 && raw.count(Type.data) > 0);
   });
 });
 

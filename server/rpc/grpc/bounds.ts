@@ -57,8 +57,8 @@ export function enforce(http2: Http2Server, bounds: Bounds): void {
   const { refused, settings } = bounds;
   http2.maxConnections = settings.maxConnections;
   http2.on("drop", () => refused(`${settings.maxConnections} are open, the limit: --max-connections`));
-  // Also of accepting, long after listening began: out of descriptors. Without a listener it would end the process.
-  http2.on("error", (error) => refused(error.message));
+  // Of accepting, e.g. out of descriptors; without a listener it would end the process. Those of listening are the starter's.
+  http2.once("listening", () => http2.on("error", (error) => refused(error.message)));
   http2.on("session", (session) => endUnlessGreeted(session, bounds));
   http2.prependListener("stream", (stream, headers, _flags, rawHeaders: readonly string[]) => {
     // Those of a connection that has not confirmed our settings are bounded by 64 KiB alone.
