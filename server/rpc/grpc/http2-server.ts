@@ -4,15 +4,17 @@
  * - `grpc-timeout` above 2^31−1 ms wraps to an instant timeout (it is computed with `| 0`): clamped before it is read.
  * - Bounds on connections, streams, headers and time: bounds.ts.
  * - A path without a handler is answered UNIMPLEMENTED before anybody is asked: its table of handlers gets one for all others.
+ * - What a call has sent is kept while it waits: forgetful.ts.
  * - A stream cannot be dropped while the peer does not read it: `reset`.
  *
- * All of it reaches into the server, so tests hold it (test/rpc/bad-input.test.ts, test/rpc/slow-readers.test.ts, test/transport,
- * test/transparent): an upgrade that moves something turns red.
+ * All of it reaches into the server, so tests hold it (test/rpc/bad-input.test.ts, test/rpc/bounds.test.ts, test/rpc/slow-readers.test.ts,
+ * test/transport, test/transparent): an upgrade that moves something turns red.
  */
 import { constants, type Http2Server, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { Server, type ServerOptions } from "@grpc/grpc-js";
 import { clampTimeout } from "../timeouts.ts";
 import { type Bounds, enforce, grpcBounds, http2Bounds } from "./bounds.ts";
+import { forgetful } from "./forgetful.ts";
 
 interface Internals {
   handlers: Map<string, unknown>;
@@ -22,7 +24,7 @@ interface Internals {
 
 /** A grpc-js server, hardened. */
 export function createGrpcServer(options: ServerOptions, bounds: Bounds): Server {
-  const server = new Server({ ...grpcBounds, ...options });
+  const server = new Server({ ...grpcBounds, interceptors: [forgetful], ...options });
   const internals = server as unknown as Internals;
   Object.assign(internals.commonServerOptions, http2Bounds(bounds));
   const original = internals.createHttp2Server.bind(server);
