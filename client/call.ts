@@ -75,14 +75,26 @@ export function callBroker<T>(context: CallContext, spec: CallSpec<T>): Promise<
   return new Call(context, spec).run();
 }
 
+interface Attempt {
+  link: BrokerLink;
+  rpc: AbortController;
+  begun: number;
+  /** Set once the call's time is over. */
+  limit?: Timer;
+}
+
 class Call<T> {
   readonly #context: CallContext;
   readonly #spec: CallSpec<T>;
   readonly #answer = Promise.withResolvers<T>();
   readonly #deadline: number;
-  /** Aborted once nobody waits for the answer. */
-  readonly #over = new AbortController();
-  #attempt: { link: BrokerLink; rpc: AbortController; begun: number } | undefined;
+  /** Nobody waits for the answer any more. */
+  #over = false;
+  /** Ends a pause before the next attempt. */
+  #wake: AbortController | undefined;
+  /** The time is over: an attempt may hear the broker's answer, no more. */
+  #expired = false;
+  #attempt: Attempt | undefined;
   /** Whether the broker may have acted, or is known to have stored the job. */
   #accepted: "no" | "unknown" | "yes" = "no";
   #lastError: unknown;
@@ -110,7 +122,7 @@ class Call<T> {
     try {
       return await this.#answer.promise;
     } finally {
-      this.#over.abort(ENDED);
+      this.#end();
       this.#timer.cancel();
       signal?.removeEventListener("abort", onAbort);
       closing.removeEventListener("abort", onClose);
@@ -119,12 +131,12 @@ class Call<T> {
 
   async #loop(): Promise<void> {
     const { links, clock, retry } = this.#context;
-    for (let failures = 0; !this.#over.signal.aborted; failures++) {
+    for (let failures = 0; !this.#over; failures++) {
       const link = links.current;
       const begun = clock.monotonic();
       const leftMs = Math.max(0, this.#deadline - begun);
       const error = await this.#try(link, leftMs);
-      if (error === undefined || this.#over.signal.aborted) return;
+      if (error === undefined || this.#over) return;
 
       const reason = reasonOf(error);
       // A broker that is full cannot say whether it has what an earlier send brought.
@@ -140,31 +152,38 @@ class Call<T> {
       if (clock.monotonic() - begun >= STEADY_MS) failures = 0;
       const { initial, max } = retry || {};
       const backoff = reconnectMs(failures, clock.random(), initial, max);
-      await sleep(clock, Math.max(backoff, retryAfterMsOf(error) ?? 0), this.#over.signal);
+      this.#wake = new AbortController();
+      await sleep(clock, Math.max(backoff, retryAfterMsOf(error) ?? 0), this.#wake.signal);
     }
   }
 
   /** One attempt: the answer resolves the call; an error is returned. */
   async #try(link: BrokerLink, leftMs: number): Promise<ConnectError | undefined> {
     const { clock } = this.#context;
-    const rpc = new AbortController();
-    this.#attempt = { link, rpc, begun: clock.monotonic() };
+    const attempt: Attempt = { link, rpc: new AbortController(), begun: clock.monotonic() };
+    this.#attempt = attempt;
     const patienceMs = this.#spec.timeoutMs === 0 ? POLL_MS : leftMs;
     const deadlineMs = patienceMs + DEADLINE_SLACK_MS;
-    // After a timeout the RPC is left to end by the broker's answer; this ends it where none comes.
-    const deadline = clock.setTimer(() => rpc.abort(cancelled()), deadlineMs, { unref: true });
+    if (this.#expired) this.#limit(attempt);
     try {
       const headers = { "grpc-timeout": grpcTimeout(deadlineMs) };
-      this.#answer.resolve(await this.#spec.send(link.broker, leftMs, { signal: rpc.signal, headers }));
+      this.#answer.resolve(await this.#spec.send(link.broker, leftMs, { signal: attempt.rpc.signal, headers }));
       return undefined;
     } catch (error) {
       // What is no ConnectError was thrown while reading the answer, which will not become better.
       if (error instanceof QueuecallError || error instanceof TypeError) this.#reject(error);
       return ConnectError.from(error);
     } finally {
-      deadline.cancel();
+      attempt.limit?.cancel();
       this.#attempt = undefined;
     }
+  }
+
+  /** After a timeout the RPC is left to end by the broker's answer; this ends it where none comes. */
+  #limit(attempt: Attempt): void {
+    attempt.limit = this.#context.clock.setTimer(() => attempt.rpc.abort(cancelled()), DEADLINE_SLACK_MS, {
+      unref: true,
+    });
   }
 
   #note(error: ConnectError, reason: ReturnType<typeof reasonOf>): void {
@@ -183,6 +202,8 @@ class Call<T> {
 
   #expire(): void {
     const { queue, jobId, timeoutMs, waits } = this.#spec;
+    this.#expired = true;
+    if (this.#attempt) this.#limit(this.#attempt);
     if (waits && (this.#accepted === "yes" || this.#isHeld())) {
       this.#timer = this.#context.clock.setTimer(() => this.#reject(this.#timeout()), LAST_WORD_MS);
       return;
@@ -218,8 +239,13 @@ class Call<T> {
   }
 
   #reject(error: unknown): void {
-    this.#over.abort(ENDED);
+    this.#end();
     this.#answer.reject(error);
+  }
+
+  #end(): void {
+    this.#over = true;
+    this.#wake?.abort(ENDED);
   }
 }
 

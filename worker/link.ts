@@ -1,5 +1,4 @@
 /** The seam under a stream: messages in, messages out. Here over grpc-js; tests and simulators bring their own. */
-import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type ChannelOptions, Client, credentials, Metadata } from "@grpc/grpc-js";
 import {
   type WorkRequest,
@@ -8,6 +7,7 @@ import {
   WorkResponseSchema,
 } from "../gen/queuecall/v1/worker_pb.js";
 import { version } from "../protocol/version.ts";
+import { decode, encode } from "../protocol/wire.ts";
 
 /** How a stream ended: a gRPC status. It informs people; no decision hangs on it. */
 export interface LinkEnd {
@@ -141,10 +141,10 @@ function bytes(value: string | Uint8Array | undefined): Buffer | null {
 }
 
 function serialize(message: WorkRequest): Buffer {
-  const { buffer, byteOffset, byteLength } = toBinary(WorkRequestSchema, message);
+  const { buffer, byteOffset, byteLength } = encode(WorkRequestSchema, message);
   return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 function deserialize(data: Buffer): WorkResponse {
-  return fromBinary(WorkResponseSchema, data);
+  return decode(WorkResponseSchema, data);
 }

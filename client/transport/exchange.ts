@@ -1,13 +1,12 @@
 /** One stream of MultiplexService.Exchange: calls out, replies in, both in batches. */
 import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
-import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import {
-  type ExchangeCall,
-  ExchangeCallSchema,
+  type ExchangeCallSchema,
   type ExchangeReply,
   ExchangeRequestSchema,
   ExchangeResponseSchema,
@@ -15,6 +14,7 @@ import {
 } from "../../gen/queuecall/v1/multiplex_pb.js";
 import type { Clock } from "../../protocol/clock.ts";
 import { EXCHANGE_FRAME_BYTES, MAX_CALLS_IN_FLIGHT, PROTOCOL_VERSION } from "../../protocol/limits.ts";
+import { decode, encode } from "../../protocol/wire.ts";
 import { type Connection, NotSentError } from "./connection.ts";
 import { Envelopes } from "./envelopes.ts";
 
@@ -30,6 +30,8 @@ export interface Outgoing {
   headers: Record<string, string>;
   message: Uint8Array;
 }
+
+type ExchangeCall = Outgoing & { callId: number };
 
 interface Waiting {
   resolve(reply: ExchangeReply): void;
@@ -99,9 +101,7 @@ export class Exchange {
     });
     if (this.#calls.size === 1 && this.#stream) this.#connection.hold(this.#stream);
     signal.addEventListener("abort", abort);
-    this.#outbox.push(
-      create(ExchangeCallSchema, { ...outgoing, callId } as MessageInitShape<typeof ExchangeCallSchema>),
-    );
+    this.#outbox.push({ ...outgoing, callId });
     this.#flushSoon();
     if (signal.aborted) abort();
     return promise;
@@ -164,16 +164,16 @@ export class Exchange {
     while (stream?.writable && !stream.writableNeedDrain) {
       const calls = this.#batch();
       if (calls.length === 0 && this.#cancels.length === 0 && !this.#pong) break;
-      const message = create(ExchangeRequestSchema, {
+      const message = encode(ExchangeRequestSchema, {
         ...(!this.#greeted && { hello: { protocolVersion: PROTOCOL_VERSION } }),
         ...(this.#pong && { pong: this.#pong }),
-        cancels: this.#cancels as never,
+        cancels: this.#cancels,
+        calls: calls as MessageInitShape<typeof ExchangeCallSchema>[],
       });
-      message.calls = calls;
       this.#greeted = true;
       this.#cancels = [];
       this.#pong = undefined;
-      stream.write(encodeEnvelope(0, toBinary(ExchangeRequestSchema, message)));
+      stream.write(encodeEnvelope(0, message));
     }
   }
 
@@ -198,7 +198,7 @@ export class Exchange {
   }
 
   #received(bytes: Uint8Array): void {
-    const { welcome, replies, ping, drain } = fromBinary(ExchangeResponseSchema, bytes);
+    const { welcome, replies, ping, drain } = decode(ExchangeResponseSchema, bytes);
     if (welcome) {
       this.#welcomed = true;
       this.#maxInFlight = welcome.maxInFlight;

@@ -3,14 +3,7 @@
  * cannot carry goes as a call of its own on the same connection: streams, what
  * is large, and everything at a broker that does not know the service.
  */
-import {
-  create,
-  type DescMessage,
-  type DescMethodUnary,
-  fromBinary,
-  type MessageInitShape,
-  toBinary,
-} from "@bufbuild/protobuf";
+import { create, type DescMessage, type DescMethodUnary, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Duration, durationFromMs } from "@bufbuild/protobuf/wkt";
 import {
   Code,
@@ -27,6 +20,7 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import type { ExchangeReply } from "../../gen/queuecall/v1/multiplex_pb.js";
 import type { Clock } from "../../protocol/clock.ts";
 import { EXCHANGE_FRAME_BYTES } from "../../protocol/limits.ts";
+import { decode, encode } from "../../protocol/wire.ts";
 import { Connection } from "./connection.ts";
 import { type Carrier, Exchange } from "./exchange.ts";
 import type { Link, LinkOptions } from "./transport.ts";
@@ -60,32 +54,24 @@ export function multiplexed(
     method: DescMethodUnary<I, O>,
     signal: AbortSignal | undefined,
     timeoutMs: number | undefined,
-    header: ConstructorParameters<typeof Headers>[0],
+    header: HeaderInit,
     input: MessageInitShape<I>,
     contextValues?: ContextValues,
   ): Promise<UnaryResponse<I, O>> => {
-    const headers = new Headers(header);
-    if (timeoutMs !== undefined && timeoutMs > 0) headers.set("grpc-timeout", `${Math.ceil(timeoutMs)}m`);
-    const req = {
-      stream: false as const,
-      service: method.parent,
-      method,
-      requestMethod: "POST",
-      url: `${url}/${method.parent.typeName}/${method.name}`,
-      header: headers,
-      contextValues: contextValues ?? createContextValues(),
-      message: create(method.input, input),
-    };
-    const next = async (request: UnaryRequest<I, O>): Promise<UnaryResponse<I, O>> => {
-      const message = toBinary(method.input, request.message);
-      const reply = message.length > EXCHANGE_FRAME_BYTES ? undefined : await exchanges.call(request, message);
-      if (!reply)
-        return single.unary(method, request.signal, undefined, request.header, request.message, contextValues);
+    const call = async (
+      header: HeaderInit,
+      message: MessageInitShape<I>,
+      signal: AbortSignal,
+    ): Promise<UnaryResponse<I, O>> => {
+      const bytes = encode(method.input, message);
+      const reply =
+        bytes.length > EXCHANGE_FRAME_BYTES ? undefined : await exchanges.call(method, header, bytes, signal);
+      if (!reply) return single.unary(method, signal, undefined, header, message, contextValues);
       return {
         stream: false,
         service: method.parent,
         method,
-        message: fromBinary(method.output, reply.message),
+        message: decode(method.output, reply.message),
         // Read by few.
         get header() {
           return new Headers(reply.headers);
@@ -96,15 +82,33 @@ export function multiplexed(
       };
     };
     // What Connect does around a call costs as much as the call: not where there is nothing around it.
-    if (interceptors.length === 0 && signal && timeoutMs === undefined) return next({ ...req, signal });
+    if (interceptors.length === 0 && signal && timeoutMs === undefined) return call(header, input, signal);
+    const headers = new Headers(header);
+    if (timeoutMs !== undefined && timeoutMs > 0) headers.set("grpc-timeout", `${Math.ceil(timeoutMs)}m`);
     return runUnaryCall({
       interceptors,
       ...(signal && { signal }),
       ...(timeoutMs !== undefined && timeoutMs > 0 && { timeoutMs }),
-      req,
-      next,
+      req: {
+        stream: false as const,
+        service: method.parent,
+        method,
+        requestMethod: "POST",
+        url: `${url}${pathOf(method)}`,
+        header: headers,
+        contextValues: contextValues ?? createContextValues(),
+        message: create(method.input, input),
+      },
+      next: (request: UnaryRequest<I, O>) =>
+        call(request.header, request.message as MessageInitShape<I>, request.signal),
     });
   };
+}
+
+type HeaderInit = ConstructorParameters<typeof Headers>[0];
+
+function pathOf({ parent, name }: DescMethodUnary): string {
+  return `/${parent.typeName}/${name}`;
 }
 
 /** The streams to one broker: one that takes calls, and those that it took the place of, until their calls are over. */
@@ -121,12 +125,24 @@ class Exchanges {
   }
 
   /** Undefined: the call has to go by itself. */
-  async call(request: UnaryRequest, message: Uint8Array): Promise<ExchangeReply | undefined> {
+  async call(
+    method: DescMethodUnary,
+    header: HeaderInit,
+    message: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<ExchangeReply | undefined> {
     if (this.#unknown) return undefined;
-    const { header, method, signal } = request;
-    const path = `/${method.parent.typeName}/${method.name}`;
-    const outgoing = { method: path, timeout: timeoutOf(header), headers: metadataOf(header), message };
-    const exchange = this.#take(header.get("authorization"));
+    let timeout: Duration | undefined;
+    let authorization: string | null = null;
+    const headers: Record<string, string> = {};
+    // What is the stream's or the protocol's own is said there.
+    for (const [name, value] of entriesOf(header)) {
+      if (name === "grpc-timeout") timeout = timeoutOf(value);
+      else if (name === "authorization") authorization = value;
+      else headers[name] = value;
+    }
+    const exchange = this.#take(authorization);
+    const outgoing = { method: pathOf(method), timeout, headers, message };
     try {
       return await exchange.call(outgoing, signal);
     } catch (error) {
@@ -148,17 +164,13 @@ class Exchanges {
 
 const UNIT_MS: Record<string, number> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
 
-function timeoutOf(header: Headers): Duration | undefined {
-  const text = header.get("grpc-timeout");
-  if (text === null) return undefined;
+function timeoutOf(text: string): Duration {
   return durationFromMs(Math.ceil(Number(text.slice(0, -1)) * (UNIT_MS[text.slice(-1)] ?? 1)));
 }
 
-/** What is the stream's or the protocol's own has been said there. */
-function metadataOf(header: Headers): Record<string, string> {
-  const metadata: Record<string, string> = {};
-  for (const [name, value] of header) {
-    if (name !== "authorization" && name !== "grpc-timeout") metadata[name] = value;
-  }
-  return metadata;
+/** Names in lower case. The usual few are not worth a Headers. */
+function entriesOf(header: HeaderInit): Iterable<[string, string]> {
+  if (header === undefined || Symbol.iterator in header) return new Headers(header);
+  const entries = Object.entries(header as Record<string, string>);
+  return entries.every(([name]) => name === "grpc-timeout") ? entries : new Headers(entries);
 }

@@ -152,14 +152,12 @@ const verbs = [
 ] as const satisfies (keyof Storage)[];
 
 /** Real time, whatever the broker's clock says: it is the machine that is measured. */
-async function timed<T>(watch: VerbWatch, answer: Promise<T>): Promise<T> {
+function timed<T>(watch: VerbWatch, answer: Promise<T>): Promise<T> {
   const began = performance.now();
-  try {
-    return await answer;
-  } catch (error) {
+  const seen = () => watch.seconds.observe((performance.now() - began) / 1_000);
+  answer.then(seen, () => {
     watch.errors.inc();
-    throw error;
-  } finally {
-    watch.seconds.observe((performance.now() - began) / 1_000);
-  }
+    seen();
+  });
+  return answer;
 }

@@ -1,14 +1,7 @@
 /** Methods as every adapter serves them: bytes in, bytes out. */
-import {
-  create,
-  type DescMessage,
-  type DescMethodUnary,
-  fromBinary,
-  type MessageInitShape,
-  type MessageShape,
-  toBinary,
-} from "@bufbuild/protobuf";
+import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { CallError } from "../../protocol/errors.ts";
+import * as wire from "../../protocol/wire.ts";
 import type { Call } from "../broker/broker.ts";
 import type { Access, Verb } from "./access.ts";
 
@@ -33,7 +26,7 @@ export function unary<I extends DescMessage, O extends DescMessage>(
   queueOf: (request: MessageShape<I>) => string,
   handle: (request: MessageShape<I>, call: Call, access?: Access) => Promise<MessageInitShape<O>>,
 ): UnaryMethod {
-  const encode = (answer: MessageInitShape<O>) => toBinary(method.output, create(method.output, answer));
+  const encode = (answer: MessageInitShape<O>) => wire.encode(method.output, answer);
   return {
     path: pathOf(method),
     async handle(bytes, call, access) {
@@ -52,7 +45,7 @@ export function pathOf(method: { parent: { typeName: string }; name: string }): 
 /** Bytes that are no message of this kind are the caller's mistake. */
 export function decode<Desc extends DescMessage>(schema: Desc, bytes: Uint8Array): MessageShape<Desc> {
   try {
-    return fromBinary(schema, bytes, { readUnknownFields: false });
+    return wire.decode(schema, bytes);
   } catch (cause) {
     throw new CallError("INVALID_FIELD", `the request is no ${schema.typeName}: its bytes are malformed`, {
       metadata: { message_type: schema.typeName },

@@ -1,5 +1,5 @@
 /** BrokerService.EnqueueBatch: many enqueues in one call, each for itself. What is wrong with one is its status. */
-import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
   BrokerService,
   EnqueueBatchRequestSchema,
@@ -10,6 +10,7 @@ import {
 import type { Clock } from "../../protocol/clock.ts";
 import { CallError, invalidField } from "../../protocol/errors.ts";
 import { MAX_BATCH_ITEMS } from "../../protocol/limits.ts";
+import { encode } from "../../protocol/wire.ts";
 import type { Accepted, Call } from "../broker/broker.ts";
 import type { Access } from "./access.ts";
 import { decode, pathOf, type UnaryMethod } from "./bytes.ts";
@@ -52,8 +53,7 @@ export function enqueueBatch(
         }
         answers.push(one(item, call, access));
       }
-      const message = create(EnqueueBatchResponseSchema, { items: await Promise.all(answers) });
-      return toBinary(EnqueueBatchResponseSchema, message);
+      return encode(EnqueueBatchResponseSchema, { items: await Promise.all(answers) });
     },
   };
 }

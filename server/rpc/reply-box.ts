@@ -3,25 +3,29 @@
  * ready in one turn of the event loop leaves in one message, cut by size, and
  * nothing while the stream is not writable.
  */
-import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
-  type ExchangeReply,
-  ExchangeReplySchema,
+  type ExchangeReplySchema,
+  type ExchangeResponse,
   ExchangeResponseSchema,
 } from "../../gen/queuecall/v1/multiplex_pb.js";
 import type { Clock } from "../../protocol/clock.ts";
 import { Code } from "../../protocol/errors.ts";
 import { EXCHANGE_FRAME_BYTES } from "../../protocol/limits.ts";
+import { encode } from "../../protocol/wire.ts";
 import type { ByteLink } from "./byte-link.ts";
 import { toWireStatus } from "./status.ts";
 
-type Frame = MessageInitShape<typeof ExchangeResponseSchema>;
+type Frame = Exclude<MessageInitShape<typeof ExchangeResponseSchema>, ExchangeResponse>;
+type Reply = MessageInitShape<typeof ExchangeReplySchema>;
+
+const bytesOf = ({ message }: Reply): number => message?.length ?? 0;
 
 export class ReplyBox {
   readonly #clock: Clock;
   readonly #link: Pick<ByteLink, "writable" | "send" | "hold">;
   readonly #flushed: () => void;
-  #replies: ExchangeReply[] = [];
+  #replies: Reply[] = [];
   /** All but replies. */
   #control: Frame = {};
   #flushing = false;
@@ -64,12 +68,12 @@ export class ReplyBox {
       const replies = this.#batch(sent);
       const control = Object.keys(this.#control).length > 0;
       if (replies.length === 0 && !control) break;
-      const frame = create(ExchangeResponseSchema, { ...this.#control, replies });
+      const frame = encode(ExchangeResponseSchema, { ...this.#control, replies });
       this.#control = {};
       sent += replies.length;
       // It waits in the stream from here on, which counts it.
       this.#link.hold(-sum(replies));
-      this.#link.send(toBinary(ExchangeResponseSchema, frame));
+      this.#link.send(frame);
     }
     this.#replies.splice(0, sent);
     this.#flushed();
@@ -80,12 +84,11 @@ export class ReplyBox {
     this.#replies = [];
   }
 
-  #push(reply: MessageInitShape<typeof ExchangeReplySchema>): void {
-    const made = create(ExchangeReplySchema, reply);
-    this.#replies.push(made);
+  #push(reply: Reply): void {
+    this.#replies.push(reply);
     this.#flushSoon();
     // Last: it may end the stream.
-    this.#link.hold(made.message.length);
+    this.#link.hold(bytesOf(reply));
   }
 
   #flushSoon(): void {
@@ -98,17 +101,17 @@ export class ReplyBox {
   }
 
   /** As many replies as go into one frame. */
-  #batch(from: number): ExchangeReply[] {
+  #batch(from: number): Reply[] {
     let to = from;
     let bytes = 0;
     for (; to < this.#replies.length; to++) {
-      bytes += this.#replies[to]!.message.length;
+      bytes += bytesOf(this.#replies[to]!);
       if (to > from && bytes > EXCHANGE_FRAME_BYTES) break;
     }
     return this.#replies.slice(from, to);
   }
 }
 
-function sum(replies: readonly ExchangeReply[]): number {
-  return replies.reduce((bytes, { message }) => bytes + message.length, 0);
+function sum(replies: readonly Reply[]): number {
+  return replies.reduce((bytes, reply) => bytes + bytesOf(reply), 0);
 }

@@ -1,5 +1,4 @@
 /** WorkerService.Work: bytes of a stream → frames of a session, and back. What breaks the protocol ends the stream; what is wrong with one item is answered for that item. */
-import { create, toBinary } from "@bufbuild/protobuf";
 import type { Status as ProtoStatus } from "../../gen/google/rpc/status_pb.js";
 import {
   type Failed,
@@ -14,6 +13,7 @@ import {
 } from "../../gen/queuecall/v1/worker_pb.js";
 import { CallError, Code, retryableByDefault } from "../../protocol/errors.ts";
 import * as limit from "../../protocol/limits.ts";
+import { encode } from "../../protocol/wire.ts";
 import type { Broker } from "../broker/broker.ts";
 import type {
   BrokerFrame,
@@ -278,7 +278,7 @@ function welcomeBytes(welcome: Welcome): Uint8Array {
     maxResultBytes: BigInt(welcome.maxResultBytes),
     protocolVersion: limit.PROTOCOL_VERSION,
   };
-  return toBinary(WorkResponseSchema, create(WorkResponseSchema, { kind: { case: "welcome", value } }));
+  return encode(WorkResponseSchema, { kind: { case: "welcome", value } });
 }
 
 const results: Record<SettledResult, Settled_Result> = {
@@ -306,7 +306,7 @@ function frameBytes(frame: BrokerFrame): Uint8Array {
     ...(pong !== undefined && { pong: { nonce: pong } }),
     ...(drain !== undefined && { drain: { reason: drain } }),
   };
-  return toBinary(WorkResponseSchema, create(WorkResponseSchema, { kind: { case: "frame", value } }));
+  return encode(WorkResponseSchema, { kind: { case: "frame", value } });
 }
 
 function deliveryMessage(job: Claimed) {

@@ -1,0 +1,5 @@
+/** By the full name of a message: undefined where the message or its bytes are not regular. */
+export declare const codecs: ReadonlyMap<
+  string,
+  { encode(message: unknown): Uint8Array<ArrayBuffer> | undefined; decode(bytes: Uint8Array): unknown }
+>;
