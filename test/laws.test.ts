@@ -159,7 +159,8 @@ test("Redis key names are built in server/storage/redis/keys.ts only", () => {
 });
 
 test("scripts that set up import nothing that has to be set up", () => {
-  const scripts = filesBelow("scripts").filter((file) => file.endsWith(".mjs"));
+  // scripts/wire is a plugin of buf, which is there by then.
+  const scripts = filesBelow("scripts").filter((file) => file.endsWith(".mjs") && !isBelow(file, "scripts/wire"));
   const broken = scripts
     .map(read)
     .flatMap(({ path, imports }) =>

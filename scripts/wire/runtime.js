@@ -1,7 +1,7 @@
 // The fast way between bytes and messages, for the regular case only: whatever is odd (a wrong type, a field that comes
 // twice, a cut varint, text that is not UTF-8) throws IRREGULAR, and protocol/wire.ts asks the library, whose word counts.
 
-const IRREGULAR = Symbol("irregular");
+export const IRREGULAR = Symbol("irregular");
 
 // ── writing: from the end of a buffer to its start, so that lengths are known when they are due ──
 
@@ -9,13 +9,13 @@ const USUAL_BYTES = 64 * 1024;
 /** Larger than this, the buffer is not kept. */
 const KEPT_BYTES = 1024 * 1024;
 const SHORT_TEXT = 64;
-const EMPTY_BYTES = new Uint8Array(0);
+export const EMPTY_BYTES = new Uint8Array(0);
 
 let out = Buffer.allocUnsafeSlow(USUAL_BYTES);
 /** Everything from here on is written. */
 let from = out.length;
 
-function room(bytes) {
+export function room(bytes) {
   if (bytes <= from) return;
   const used = out.length - from;
   let size = out.length;
@@ -27,11 +27,11 @@ function room(bytes) {
 }
 
 /** How much is written: a position that stays when the buffer grows. */
-function written() {
+export function written() {
   return out.length - from;
 }
 
-function putVarint(value) {
+export function putVarint(value) {
   room(5);
   if (value < 0x80) {
     out[--from] = value;
@@ -47,20 +47,20 @@ function putVarint(value) {
   out[at] = rest;
 }
 
-function putUint32(value, tag) {
+export function putUint32(value, tag) {
   if (value >>> 0 !== value) throw IRREGULAR;
   putVarint(value);
   putVarint(tag);
 }
 
 /** Also enums. What is negative takes ten bytes and is nobody's habit. */
-function putInt32(value, tag) {
+export function putInt32(value, tag) {
   if (value >>> 0 !== value || value > 0x7fffffff) throw IRREGULAR;
   putVarint(value);
   putVarint(tag);
 }
 
-function putBool(value, tag) {
+export function putBool(value, tag) {
   if (value !== true) throw IRREGULAR;
   room(1);
   out[--from] = 1;
@@ -68,7 +68,7 @@ function putBool(value, tag) {
 }
 
 /** A bigint of up to 53 bits. */
-function putLong(value, tag) {
+export function putLong(value, tag) {
   if (typeof value !== "bigint" || value < 0n || value > 0x1fffffffffffffn) throw IRREGULAR;
   const number = Number(value);
   if (number <= 0xffffffff) putVarint(number);
@@ -86,7 +86,7 @@ function putLong(value, tag) {
   putVarint(tag);
 }
 
-function putDouble(value, tag) {
+export function putDouble(value, tag) {
   if (typeof value !== "number") throw IRREGULAR;
   room(8);
   from -= 8;
@@ -94,7 +94,7 @@ function putDouble(value, tag) {
   putVarint(tag);
 }
 
-function putBytes(value, tag) {
+export function putBytes(value, tag) {
   if (!(value instanceof Uint8Array)) throw IRREGULAR;
   const { length } = value;
   room(length);
@@ -104,7 +104,7 @@ function putBytes(value, tag) {
   putVarint(tag);
 }
 
-function putText(value, tag) {
+export function putText(value, tag) {
   if (typeof value !== "string") throw IRREGULAR;
   const { length } = value;
   if (!putAscii(value, length)) {
@@ -118,7 +118,7 @@ function putText(value, tag) {
   putVarint(tag);
 }
 
-function putAscii(value, length) {
+export function putAscii(value, length) {
   if (length > SHORT_TEXT) return false;
   room(length);
   let at = from;
@@ -131,14 +131,14 @@ function putAscii(value, length) {
   return true;
 }
 
-function finish() {
+export function finish() {
   const bytes = new Uint8Array(written());
   bytes.set(from === 0 ? out : out.subarray(from));
   reset();
   return bytes;
 }
 
-function reset() {
+export function reset() {
   if (out.length > KEPT_BYTES) out = Buffer.allocUnsafeSlow(USUAL_BYTES);
   from = out.length;
 }
@@ -151,7 +151,7 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 let bytes = EMPTY_BYTES;
 let at = 0;
 
-function varint() {
+export function varint() {
   let byte = bytes[at++];
   if (byte < 0x80) return byte;
   let value = byte & 0x7f;
@@ -166,20 +166,20 @@ function varint() {
   return (value | (byte << 28)) >>> 0;
 }
 
-function int32() {
+export function int32() {
   const value = varint();
   if (value > 0x7fffffff) throw IRREGULAR;
   return value;
 }
 
-function bool() {
+export function bool() {
   const value = varint();
   if (value > 1) throw IRREGULAR;
   return value === 1;
 }
 
 /** Up to 56 bits. */
-function long() {
+export function long() {
   let low = 0;
   for (let shift = 0; shift < 28; shift += 7) {
     const byte = bytes[at++];
@@ -191,7 +191,7 @@ function long() {
   return (BigInt(high) << 28n) | BigInt(low);
 }
 
-function double() {
+export function double() {
   if (at + 8 > bytes.length) throw IRREGULAR;
   const value = new DataView(bytes.buffer, bytes.byteOffset + at, 8).getFloat64(0, true);
   at += 8;
@@ -199,21 +199,21 @@ function double() {
 }
 
 /** Where what has a length ends. */
-function extent(end) {
+export function extent(end) {
   const length = varint();
   const to = at + length;
   if (!(to <= end)) throw IRREGULAR;
   return to;
 }
 
-function binary(end) {
+export function binary(end) {
   const to = extent(end);
   const value = bytes.subarray(at, to);
   at = to;
   return value;
 }
 
-function text(end) {
+export function text(end) {
   const to = extent(end);
   const start = at;
   at = to;
@@ -222,7 +222,7 @@ function text(end) {
   return latin1Slice.call(bytes, start, to);
 }
 
-function unicode(start, to) {
+export function unicode(start, to) {
   try {
     return utf8.decode(bytes.subarray(start, to));
   } catch {
@@ -230,7 +230,7 @@ function unicode(start, to) {
   }
 }
 
-function entry(end, map) {
+export function entry(end, map) {
   const to = extent(end);
   let key = "";
   let value = "";
@@ -245,7 +245,7 @@ function entry(end, map) {
 }
 
 /** A field that is not known here. `last`: the highest number of those that are, which has then a wrong type. */
-function skip(tag, end, last) {
+export function skip(tag, end, last) {
   if (tag >>> 3 <= last) throw IRREGULAR;
   const type = tag & 7;
   if (type === 0) while (bytes[at++] > 0x7f);
@@ -256,7 +256,7 @@ function skip(tag, end, last) {
 }
 
 /** The bytes of a message, or undefined where it is not regular. */
-function encode(write, message) {
+export function encode(write, message) {
   try {
     write(message);
     return finish();
@@ -268,7 +268,7 @@ function encode(write, message) {
 }
 
 /** The message of these bytes, or undefined where they are not regular. */
-function decode(read, from) {
+export function decode(read, from) {
   bytes = from;
   at = 0;
   try {

@@ -209,7 +209,7 @@ test("the right admin is needed, on all queues where none is named", async () =>
   const caller = role("caller", "*", ["enqueue", "wait", "work"]);
   await using rig = await startGuarded([some, all, caller].map(({ entry }) => entry));
   const allowed = async (name: keyof typeof method, queue: string, { token }: { token: string }) => {
-    const request = { queue, state: name === "retryJobs" ? JobState.FAILED : JobState.QUEUED };
+    const request = { queue, service: queue, state: name === "retryJobs" ? JobState.FAILED : JobState.QUEUED };
     const call = rig.caller.call(method[name] as typeof method.listJobs, request, { metadata: bearer(token) });
     const reason = await call.then(
       () => "",
@@ -219,7 +219,7 @@ test("the right admin is needed, on all queues where none is named", async () =>
     return reason === "";
   };
   for (const name of Object.keys(method) as (keyof typeof method)[]) {
-    const named = !["getServerInfo", "listQueues", "listWorkers"].includes(name);
+    const named = !["getServerInfo", "listQueues", "listWorkers", "listServices"].includes(name);
     expect(await allowed(name, "mail/in", some), name).toBe(named);
     expect(await allowed(name, "other", some), name).toBe(false);
     expect(await allowed(name, "other", all), name).toBe(true);
