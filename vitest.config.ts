@@ -3,8 +3,8 @@ import { configDefaults, defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    // They need Python, and the registry: npm run test:interop, npm run test:package.
-    exclude: [...configDefaults.exclude, "test/interop/**", "test/package/**"],
+    // They need Python, Java, Chromium, and the registry: npm run test:interop, test:browser, test:package.
+    exclude: [...configDefaults.exclude, "test/interop/**", "test/browser/**", "test/package/**"],
     pool: "forks",
     // Also on two cores, where it would be one: most of the time goes into waiting for processes and servers.
     maxWorkers: 2,

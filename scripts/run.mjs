@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 import { generate, generatedCodeIsCurrent } from "./generated.mjs";
 import { interop } from "./interop.mjs";
 import { run, Stop } from "./process.mjs";
-import { installIfPossible, installPackages, installPeers, useNode, useRedis } from "./setup.mjs";
+import { installIfPossible, installPackages, installPeers, useChromium, useNode, useRedis } from "./setup.mjs";
 
 const tasks = {
   /** All of it; or `-- worker`, `-- caller` with the URL of a broker. */
@@ -60,6 +60,11 @@ const tasks = {
     return await run("node", ["test/scale/run.ts", ...args]);
   },
   interop,
+  /** The HTTP port as pages see it. */
+  browser(args) {
+    useChromium();
+    return run("vitest", ["run", "--config", "test/browser/vitest.config.ts", ...args]);
+  },
   package: (args) => run("vitest", ["run", "--config", "test/package/vitest.config.ts", ...args]),
   /** Everything but the tests. Goes on after a failure, so that one run shows all that is wrong. */
   async ci() {

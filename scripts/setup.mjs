@@ -77,7 +77,7 @@ export function useRedis() {
   const found = findRedis() ?? (mayInstall() ? installRedis() : undefined);
   if (!found) {
     throw new Stop(
-      `the tests start Redis servers of their own, but no redis-server is on PATH: ${howToInstall()}, ` +
+      `the tests start Redis servers of their own, but no redis-server is on PATH: ${howToInstall(REDIS, GET_REDIS)}, ` +
         "or name one with REDIS_SERVER=/path/to/redis-server",
     );
   }
@@ -103,6 +103,9 @@ const mayInstall = () => isRoot || process.env.CI === "true";
 /** @typedef {"apt-get" | "apk" | "dnf" | "brew"} Manager */
 
 /** @type {Record<Manager, string>} */
+const CHROMIUM = { "apt-get": "chromium", apk: "chromium", dnf: "chromium", brew: "chromium" };
+const GET_REDIS = "install Redis 7 or newer (https://redis.io/docs/latest/operate/oss_and_stack/install/)";
+/** @type {Record<Manager, string>} */
 const REDIS = { "apt-get": "redis-server", apk: "redis", dnf: "redis", brew: "redis" };
 
 /**
@@ -124,13 +127,35 @@ function systemManager() {
   return names.find((name) => answer(name, ["--version"]) !== undefined);
 }
 
-function howToInstall() {
+/**
+ * @param {Record<Manager, string>} packages
+ * @param {string} otherwise where there is no package manager that we know
+ */
+function howToInstall(packages, otherwise) {
   const name = systemManager();
-  if (!name) return "install Redis 7 or newer (https://redis.io/docs/latest/operate/oss_and_stack/install/)";
+  if (!name) return otherwise;
   const sudo = isRoot || name === "brew" ? "" : "sudo ";
-  const commands = managers[name](REDIS[name]);
+  const commands = managers[name](...packages[name].split(" "));
   return `install it (${commands.map((command) => sudo + command.join(" ")).join(" && ")})`;
 }
+
+/** Finds a Chromium for the tests, or installs one where that bothers nobody, and names it in CHROMIUM. */
+export function useChromium() {
+  const named = process.env.CHROMIUM;
+  const find = () => (named ? [named] : ["chromium", "chromium-browser", "google-chrome"]).find(runs);
+  if (!named && !find()) installIfPossible(CHROMIUM);
+  const found = find();
+  if (!found) {
+    const how = howToInstall(CHROMIUM, "install Chromium or Chrome");
+    throw new Stop(
+      `the browser tests need Chromium, but there is none on PATH: ${how}, or name one with CHROMIUM=/path/to/chromium`,
+    );
+  }
+  process.env.CHROMIUM = found;
+}
+
+/** @param {string} program */
+const runs = (program) => answer(program, ["--version"]) !== undefined;
 
 function installRedis() {
   const name = systemManager();
@@ -140,7 +165,7 @@ function installRedis() {
 }
 
 /**
- * Programs that the benchmark can do without: installed where that bothers nobody, left out where it cannot be.
+ * Installs programs where that bothers nobody; says so where it cannot be.
  * @param {Partial<Record<Manager, string>>} packages
  */
 export function installIfPossible(packages) {
