@@ -15,6 +15,7 @@ import {
   type Claim,
   type Claimed,
   type Extend,
+  type ExtendAnswer,
   type Service,
   type SettleAnswer,
   type SettleOutcome,
@@ -31,6 +32,9 @@ import { Outbox } from "./outbox.ts";
 const RECEIPT_PATIENCE_MS = 2_000;
 /** A stream that says nothing at first is not a worker. */
 const HELLO_TIMEOUT_MS = 10_000;
+
+/** Between two tries to adopt what a worker holds. */
+const ADOPT_RETRY_MS = 250;
 
 /** What one worker may have under way at the storage before no more of its frames are read: results, and some for each verb. Bytes. */
 const MAX_UNDER_WAY_BYTES = 8 * 1024 * 1024;
@@ -339,28 +343,37 @@ export class Session implements SessionSeen {
   }
 
   async #adopt(held: LeaseRef[]): Promise<void> {
-    const { leaseMs } = this.#host.settings;
     await Promise.all(
       byQueue(held).map(async ([queue, items]) => {
-        const answers = await this.#extend({ queue, items, mode: "adopt", leaseMs }).catch(() => undefined);
-        for (const [i, item] of items.entries()) {
-          const answer = answers?.[i];
-          const ref = refOf(item);
-          // Where the storage is away the worker keeps the lease and finds out by renewing.
-          if (answer?.kind === "lost") {
-            this.#say((out) => out.lost.push({ ...ref, reason: "not this worker's any more" }));
-            continue;
-          }
-          if (this.#state === "closed") continue;
-          this.#leases.adopt(ref);
-          this.#say((out) => out.adopted.push(ref));
-          if (answer?.cancelRequested) this.#say((out) => out.cancels.push(ref));
-          // An adoption that ran twice, because its answer was lost, finds this stream itself.
-          const previous = answer?.previousOwner ?? "";
-          if (previous !== "" && previous !== this.#owner) this.#host.supersede(previous);
-        }
+        const answers = await this.#askToAdopt(queue, items);
+        for (const [i, answer] of answers.entries()) this.#adoption(refOf(items[i]!), answer);
       }),
     );
+  }
+
+  /** Asks until it is answered: the end of the stream before has shortened the leases, and nobody else makes them long again. */
+  async #askToAdopt(queue: string, items: LeaseRef[]): Promise<ExtendAnswer[]> {
+    const { clock, settings } = this.#host;
+    while (this.#state !== "closed") {
+      const asked = this.#extend({ queue, items, mode: "adopt", leaseMs: settings.leaseMs });
+      const answers = await asked.catch(() => undefined);
+      if (answers) return answers;
+      await new Promise<void>((resolve) => clock.setTimer(resolve, ADOPT_RETRY_MS, { unref: true }));
+    }
+    return [];
+  }
+
+  #adoption(ref: LeaseRef, answer: ExtendAnswer): void {
+    if (answer.kind === "lost") {
+      return this.#say((out) => out.lost.push({ ...ref, reason: "not this worker's any more" }));
+    }
+    if (this.#state === "closed") return;
+    this.#leases.adopt(ref);
+    this.#say((out) => out.adopted.push(ref));
+    if (answer.cancelRequested) this.#say((out) => out.cancels.push(ref));
+    // An adoption that ran twice, because its answer was lost, finds this stream itself.
+    const { previousOwner } = answer;
+    if (previousOwner !== "" && previousOwner !== this.#owner) this.#host.supersede(previousOwner);
   }
 
   #renewAll(): void {

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { CallError } from "../../protocol/errors.ts";
 import type { Job } from "../../server/job/job.ts";
-import type { Storage } from "../../server/storage/storage.ts";
+import { type Storage, StorageUnavailable } from "../../server/storage/storage.ts";
 import { call, type Rig, replaced, requestId, SeamWorker, spec, startRig } from "../support/broker.ts";
 
 let rig: Rig;
@@ -206,6 +206,34 @@ describe("leases", () => {
     await rig.clock.advance(1_000);
     expect(young.end_).toBeUndefined();
     expect(rig.broker.sessions).toBe(1);
+  });
+
+  test("an adoption that the storage does not answer is asked for again, until it does", async () => {
+    await rig.close();
+    let away = 2;
+    rig = await startRig({}, (storage) =>
+      replaced(storage, {
+        async extend(request) {
+          if (request.mode === "adopt" && away-- > 0) throw new StorageUnavailable("away", "no");
+          return storage.extend(request);
+        },
+      }),
+    );
+    const old = new SeamWorker(rig.broker, { sessionId: "s" });
+    const [jobId = ""] = await enqueue(1);
+    const { queue, leaseToken } = old.deliveries[0]!;
+    old.session.linkClosed();
+    const young = new SeamWorker(rig.broker, { sessionId: "s", window: 2, held: [{ queue, jobId, leaseToken }] });
+    await enqueue(2);
+    expect([young.frames.flatMap(({ adopted }) => adopted), young.deliveries]).toEqual([[], []]);
+    await rig.clock.advance(1_000);
+    expect(young.frames.flatMap(({ adopted }) => adopted)).toMatchObject([{ jobId }]);
+    expect(young.deliveries, "it holds one already").toHaveLength(1);
+    await rig.clock.advance(20_000);
+    expect(await jobOf(jobId), "longer than the grace of the stream that ended").toMatchObject({
+      state: "running",
+      attempt: 1,
+    });
   });
 
   test("the same session again, holding nothing, ends the older stream too", async () => {

@@ -9,7 +9,7 @@ const MAX_SHOWN = 5;
 /** Prints it. @param strictly nobody may notice the faults: no call fails, and they explain nothing. @returns how much is wrong */
 export function report(aftermath: Aftermath, limits: Limits, { strictly = false } = {}): number {
   const { events, alarms, slowestDrainMs } = aftermath;
-  const violations = check(strictly ? events.filter(({ kind }) => kind !== "fault") : events, limits);
+  const violations = check(strictly ? events.filter(matters) : events, limits);
   const failed = failures(events);
   const summary = summarize(events, limits);
   const { calls, jobs, deliveries, duplicates, faults } = summary;
@@ -23,8 +23,15 @@ export function report(aftermath: Aftermath, limits: Limits, { strictly = false 
   console.log(`lost ${of("lost")}, waits late ${of("wait")}, unhandled errors ${alarms.length}`);
   const complaints = [...alarms, ...(strictly ? failed.map((event) => describe(event, events[0]?.at)) : [])];
   for (const complaint of complaints.slice(0, MAX_SHOWN)) console.log(complaint);
-  for (const each of violations.slice(0, MAX_SHOWN)) console.log(explain(each, events[0]?.at));
+  for (const each of Map.groupBy(violations, ({ rule }) => rule).values()) {
+    for (const violation of each.slice(0, MAX_SHOWN)) console.log(explain(violation, events[0]?.at));
+  }
   return violations.length + complaints.length;
+}
+
+/** A caller that finds no time to run is late, whoever restarts. */
+function matters(event: Event): boolean {
+  return event.kind !== "fault" || event.on === "caller";
 }
 
 export function total(counts: Record<string, number>): number {

@@ -192,6 +192,18 @@ describe.each(["multiplex", "unary"] as const)("%s", (mode) => {
       expect(performance.now() - begun).toBeGreaterThan(1_000);
     });
 
+    it("is a TimeoutError also where this process stood still until after the RPC's own deadline", async () => {
+      const unary: Transport["unary"] = (_method, signal) =>
+        new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason)));
+      const openLink = (url: string) => ({
+        ...{ url, transport: { unary } as Transport, state: "heard" as const },
+        close: async () => {},
+      });
+      const call = rejection(connect({ openLink }).enqueueAndWait("j", 1, { timeout: 50 }));
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_200);
+      expect(await call).toMatchObject({ code: "TIMEOUT", jobId: "j", timeoutMs: 50 });
+    });
+
     it("rejects at once when the broker says that the wait is over", async () => {
       const waitTimeout = { queue: "q", jobId: "j", state: "running", attempt: 2, waitedMs: 30_000 };
       broker.on("enqueueAndWait", refuse("WAIT_TIMEOUT", "over", { waitTimeout }));
