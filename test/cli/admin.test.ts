@@ -4,7 +4,7 @@ import { createQueueClient, type QueueClient } from "../../client/index.ts";
 import { Thumbnailer } from "../../examples/transparent/gen/acme/v1/thumbnailer_pb.js";
 import { startTestBroker, type TestBroker } from "../../testing/index.ts";
 import { createWorker, NonRetryableError, type Worker } from "../../worker/index.ts";
-import { complete } from "../support/processes.ts";
+import { command } from "../support/command.ts";
 
 let broker: TestBroker;
 let client: QueueClient;
@@ -27,7 +27,7 @@ afterAll(async () => {
   await broker.close();
 });
 
-const run = (...args: string[]) => complete(["cli/main.ts", ...args], { env: { QUEUECALL_URL: broker.url } });
+const run = (...args: string[]) => command(args, { QUEUECALL_URL: broker.url });
 
 async function ok(...args: string[]) {
   const { code, stdout, stderr } = await run(...args);

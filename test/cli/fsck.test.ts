@@ -17,12 +17,10 @@ import {
   settle,
   storageOn,
 } from "../storage/redis/rig.ts";
-import { complete } from "../support/processes.ts";
+import { command } from "../support/command.ts";
 
-async function fsck(
-  url: string,
-): Promise<{ code: number | null; findings: Record<string, unknown>[]; stderr: string }> {
-  const { code, stdout, stderr } = await complete(["cli/main.ts", "fsck", "--storage", url]);
+async function fsck(url: string): Promise<{ code: number; findings: Record<string, unknown>[]; stderr: string }> {
+  const { code, stdout, stderr } = await command(["fsck", "--storage", url]);
   const lines = stdout.split("\n").filter((line) => line !== "");
   return { code, findings: lines.map((line) => JSON.parse(line)), stderr };
 }

@@ -1,10 +1,11 @@
 /** `queuecall health`, as probes call it: an exit code, and words for people. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Child, complete } from "../support/processes.ts";
+import { command } from "../support/command.ts";
+import { Child } from "../support/processes.ts";
 
 const READY = /^ready grpc=(\S+)/;
 const BROKER = "queuecall.v1.BrokerService";
-const health = (...args: string[]) => complete(["cli/main.ts", "health", ...args]);
+const health = (...args: string[]) => command(["health", ...args]);
 const serve = (...args: string[]) =>
   new Child(["cli/main.ts", "serve", "--grpc", "127.0.0.1:0", "--http", "off", "--storage", "memory:", ...args]);
 

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startTestBroker, type TestBroker } from "../../testing/index.ts";
 import { createWorker, NonRetryableError, type Worker } from "../../worker/index.ts";
+import { command } from "../support/command.ts";
 import { complete } from "../support/processes.ts";
 
 let broker: TestBroker;
@@ -36,8 +37,11 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-const run = (args: string[], input?: string | Uint8Array) =>
-  complete(["cli/main.ts", ...args], { env: { QUEUECALL_URL: broker.url }, ...(input !== undefined && { input }) });
+const env = () => ({ QUEUECALL_URL: broker.url });
+const run = (args: string[]) => command(args, env());
+/** The same in a process of its own. */
+const process = (args: string[], input?: string) =>
+  complete(["cli/main.ts", ...args], { env: env(), ...(input !== undefined && { input }) });
 
 async function ok(...args: string[]) {
   const { code, stdout, stderr } = await run(args);
@@ -60,7 +64,7 @@ describe("call", () => {
     const file = join(folder, "request.json");
     writeFileSync(file, '{"from":"file"}');
     expect(await ok("call", "echo", "--data", `@${file}`)).toEqual({ from: "file" });
-    expect((await run(["call", "echo", "--data", "-"], '{"from":"stdin"}')).stdout).toBe('{"from":"stdin"}\n');
+    expect((await process(["call", "echo", "--data", "-"], '{"from":"stdin"}')).stdout).toBe('{"from":"stdin"}\n');
   });
 
   test("carries bytes both ways", async () => {
@@ -83,7 +87,7 @@ describe("call", () => {
   });
 
   test("2: the job failed", async () => {
-    const { code, stdout, stderr } = await run(["call", "fail", "--id", "f1"]);
+    const { code, stdout, stderr } = await process(["call", "fail", "--id", "f1"]);
     expect([code, stdout]).toEqual([2, ""]);
     expect(stderr).toMatch(/^queuecall: Job f1 failed: .*gone for good.*\n$/);
     expect(await ok("get", "fail", "f1")).toMatchObject({

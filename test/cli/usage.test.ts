@@ -1,8 +1,10 @@
 /** What the command says to those who hold it wrong. Nothing here needs a broker. */
 import { describe, expect, test } from "vitest";
+import { command } from "../support/command.ts";
 import { complete } from "../support/processes.ts";
 
-const cli = (...args: string[]) => complete(["cli/main.ts", ...args], { env: { QUEUECALL_URL: "http://127.0.0.1:1" } });
+const env = { QUEUECALL_URL: "http://127.0.0.1:1" };
+const cli = (...args: string[]) => command(args, env);
 const commands = [
   "serve",
   "enqueue",
@@ -27,23 +29,23 @@ const commands = [
 ];
 
 describe("help", () => {
-  test.concurrent.each(commands)("%s --help has examples", async (command) => {
-    const { code, stdout, stderr } = await cli(command, "--help");
+  test.each(commands)("%s --help has examples", async (name) => {
+    const { code, stdout, stderr } = await cli(name, "--help");
     expect([code, stderr]).toEqual([0, ""]);
-    expect(stdout).toContain(`Usage: queuecall ${command}`);
-    expect(stdout).toMatch(new RegExp(`Examples\\n.*queuecall ${command}`));
+    expect(stdout).toContain(`Usage: queuecall ${name}`);
+    expect(stdout).toMatch(new RegExp(`Examples\\n.*queuecall ${name}`));
   });
 
-  test.concurrent("the command itself lists commands and exit codes", async () => {
-    const { code, stdout } = await cli("--help");
+  test("the command itself lists commands and exit codes", async () => {
+    const { code, stdout } = await complete(["cli/main.ts", "--help"], { env });
     expect(code).toBe(0);
-    for (const command of commands) expect(stdout).toMatch(new RegExp(`^ {2}${command} \\[options\\]`, "m"));
+    for (const name of commands) expect(stdout).toMatch(new RegExp(`^ {2}${name} \\[options\\]`, "m"));
     expect(stdout).toContain("Exit codes");
   });
 });
 
 describe("mistakes are one line on stderr and an exit code", () => {
-  test.concurrent.each<[number, RegExp, ...string[]]>([
+  test.each<[number, RegExp, ...string[]]>([
     [64, /unknown command 'serv' \(Did you mean serve\?\)/, "serv"],
     [64, /unknown option '--grcp' \(Did you mean --grpc\?\)/, "serve", "--grcp", "x"],
     [64, /too many arguments/, "serve", "extra"],
