@@ -25,6 +25,12 @@ async function fsck(url: string): Promise<{ code: number; findings: Record<strin
   return { code, findings: lines.map((line) => JSON.parse(line)), stderr };
 }
 
+/** The first field of a record is its state. */
+const QUEUED_AGAIN = `
+local record = { cmsgpack.unpack(redis.call('HGET', KEYS[1], 'r')) }
+record[1] = 'queued'
+redis.call('HSET', KEYS[1], 'r', cmsgpack.pack(unpack(record)))`;
+
 /** One job in each state but CANCELLED, by its first letter; d is done. */
 async function fill(storage: Storage): Promise<void> {
   await enqueue(storage, "s", { delayMs: 3_600_000 });
@@ -47,8 +53,8 @@ describe.skipIf(redisUnavailable)(`on Redis${redisUnavailable ? ` (skipped: ${re
     const { admin } = server;
     await admin.zadd("qc:{q}:q", 1, "ghost");
     await admin.zadd("qc:{q}:s", 1, "q");
-    await admin.del("qc:{q}:j:s");
-    await admin.hset("qc:{q}:j:f", "state", "queued");
+    await admin.hdel("qc:{q}:j:s", "r");
+    await admin.eval(QUEUED_AGAIN, 1, "qc:{q}:j:f");
     await admin.zrem("qc:{q}:r", "r");
     const { code, findings, stderr } = await fsck(server.url);
     const told = findings.map(({ problem, jobId, index, detail }) =>
@@ -63,7 +69,7 @@ describe.skipIf(redisUnavailable)(`on Redis${redisUnavailable ? ` (skipped: ${re
       "no such job · s · scheduled",
       "not in its index · f · queued",
       "not in its index · r · running",
-      "part of no job · qc:{q}:p:s",
+      "part of no job · qc:{q}:j:s",
     ]);
     expect([code, stderr]).toEqual([1, "queues: 1, jobs: 4, findings: 9\n"]);
     expect((await fsck(server.url)).findings).toEqual(findings);

@@ -5,28 +5,30 @@ import { encodeEnvelope, encodeFailure, encodePayload, encodeRetries } from "../
 import type { Claim, ClaimAtOnce, SettleOutcome } from "../storage.ts";
 import type { Argument } from "./client.ts";
 
-/** ARGV 7 to 20 of enqueue.lua. */
+/** ARGV 7 to 15 of enqueue.lua. */
 export function specArguments(spec: JobSpec, { maxLength, maxBytes }: QueueLimits = unlimited): Argument[] {
-  const envelope = Buffer.from(encodeEnvelope(spec), "utf8");
   return [
     spec.digest,
     spec.onDuplicate,
     flag(spec.rejectPayloadMismatch),
-    spec.priority,
-    spec.delayMs,
-    spec.maxAttempts,
-    spec.runTimeoutMs,
-    spec.startTimeoutMs,
-    spec.resultTtlMs,
+    numbersOf(spec),
     encodeRetries(spec),
-    envelope.length,
-    Buffer.concat([envelope, encodePayload(spec.payload)]),
+    encodeEnvelope(spec),
+    encodePayload(spec.payload),
     limit(maxLength),
     limit(maxBytes),
   ];
 }
 
-/** ARGV 21 to 24 of enqueue.lua. */
+/** ARGV 10 of enqueue.lua: one argument where each would cost the server as much as what it does with it. */
+function numbersOf({ priority, delayMs, maxAttempts, runTimeoutMs, startTimeoutMs, resultTtlMs }: JobSpec): Buffer {
+  const numbers = [priority, delayMs, maxAttempts, runTimeoutMs, startTimeoutMs, resultTtlMs];
+  const packed = Buffer.allocUnsafe(8 * numbers.length);
+  for (const [i, number] of numbers.entries()) packed.writeDoubleLE(number, 8 * i);
+  return packed;
+}
+
+/** ARGV 16 to 19 of enqueue.lua. */
 export function claimAtOnceArguments(claim: ClaimAtOnce | undefined): Argument[] {
   return claim ? [claim.lane, claim.workerId, claim.leaseToken, claim.leaseMs] : [""];
 }

@@ -74,8 +74,10 @@ function refusalOf({ info, schema }: Facts): string | undefined {
   if (info.get("role") !== "master") {
     return `a ${info.get("role") === "slave" ? "replica" : `server of role "${info.get("role") ?? "unknown"}"`} found, a master required; use the master's address, or redis-cli REPLICAOF NO ONE`;
   }
-  if (schema !== undefined && !(Number(schema) <= SCHEMA_VERSION)) {
-    return `data of schema ${Number(schema) || "unknown"} found, ${SCHEMA_VERSION} or older required; use a newer queuecall, or another ?prefix=`;
+  if (schema !== undefined && Number(schema) !== SCHEMA_VERSION) {
+    return Number(schema) < SCHEMA_VERSION
+      ? `data of schema ${schema} found, ${SCHEMA_VERSION} is required; use another ?prefix=, or start empty`
+      : `data of schema ${Number(schema) || "unknown"} found, at most ${SCHEMA_VERSION} is known here; use a newer queuecall, or another ?prefix=`;
   }
   const policy = info.get("maxmemory_policy") ?? "";
   if (policy.startsWith("allkeys-")) {

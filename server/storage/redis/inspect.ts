@@ -18,14 +18,18 @@ export async function inspect(
   });
   const indexes = Object.fromEntries(await Promise.all(entries)) as Inspection["indexes"];
   const bytes = Number((await ask(link, "hget", keys.meta(queue), "b")) ?? 0);
-  // Not by the indexes: a record that none of them names is what an inspection is for.
-  const { records, others } = await partsOf(queue, link, keys);
-  const ids = [...records].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  // Not by the indexes: a job that none of them names is what an inspection is for.
+  const ids = await idsOf(queue, link, keys);
   const replies = (await read(ids)) as InspectedReply[];
-  const orphans = [...others].filter(([, id]) => !records.has(id)).map(([key]) => key);
-  // A record that is no hash is none: the survey names it.
-  const jobs = ids.flatMap((id, i) => (replies[i]![0] === null ? [] : [decodeInspected(queue, id, replies[i]!)]));
-  return { jobs, indexes, bytes, orphans: orphans.sort() };
+  const jobs: Inspection["jobs"] = [];
+  const orphans: string[] = [];
+  for (const [i, id] of ids.entries()) {
+    const [record] = replies[i]!;
+    if (record) jobs.push(decodeInspected(queue, id, replies[i]!));
+    // Undefined: that key is no hash, which the survey says.
+    else if (record === null) orphans.push(keys.job(queue, id));
+  }
+  return { jobs, indexes, bytes, orphans };
 }
 
 /** Null where the key is of another type: the survey says so. */
@@ -38,22 +42,10 @@ async function ask(link: Link, name: string, ...args: Argument[]): Promise<Reply
   }
 }
 
-interface Parts {
-  /** Ids. */
-  records: Set<string>;
-  /** Keys of all else that is kept of jobs, and whose they are. */
-  others: Map<string, string>;
-}
-
-async function partsOf(queue: string, link: Link, keys: Keys): Promise<Parts> {
-  const { pattern, partOf } = keys.parts(queue);
-  const [records, others] = [new Set<string>(), new Map<string, string>()];
-  for await (const [, found] of scan(link, pattern)) {
-    for (const key of found) {
-      const { part, id } = partOf(key);
-      if (part === "j") records.add(id);
-      else others.set(key.toString("utf8"), id);
-    }
-  }
-  return { records, others };
+/** In the order of their bytes. */
+async function idsOf(queue: string, link: Link, keys: Keys): Promise<string[]> {
+  const { pattern, idOf } = keys.jobs(queue);
+  const ids = new Set<string>();
+  for await (const [, found] of scan(link, pattern)) for (const key of found) ids.add(idOf(key));
+  return [...ids].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 }

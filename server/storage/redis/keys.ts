@@ -14,11 +14,8 @@
  *   qc:{queue}:e:<state> zset    finished so, by the time they ended: for lists
  *   qc:{queue}:b         zset    never started, by the time that fails them
  *   qc:{queue}:w         zset    brokers with room, by when they said so
- *   qc:{queue}:j:<id>    hash    the job's record: prelude.lua
- *   qc:{queue}:p:<id>    string  envelope, then payload; the payload goes on SUCCEEDED
- *   qc:{queue}:o:<id>    string  outcome: result, or what the worker said of a failure
- *   qc:{queue}:g:<id>    string  last report of progress
- *   qc:{queue}:h:<id>    list    tries that failed
+ *   qc:{queue}:j:<id>    hash    all of a job: record (r), payload, or the result of one that succeeded (p), what the worker
+ *                                said of a failure (o), last report of progress (g), tries that failed (h): prelude.lua
  *   qc:{queue}:c:<broker>.<lane>  string  what the lane's newest claim got
  *   qc:queues:0 … 15     zset    names of queues, by when they were last said to be in use: registry.ts
  *   qc:{#brokers}:b      zset    brokers, by when what they announced is over
@@ -29,7 +26,7 @@
  */
 
 /** Rises with every change that an older broker must not see. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 export const REGISTRIES = 16;
 
 /** The zsets that jobs are in, by the names of Inspection. */
@@ -41,7 +38,7 @@ export const indexNames: readonly IndexName[] = [...fixed, ...ended];
 /** Of the keys of a queue: fixed ones by their letter, those of a job, an end or a lane by the letter in front of it. */
 const types: Record<string, string> = {
   ...{ m: "hash", s: "zset", q: "zset", r: "zset", f: "zset", b: "zset", w: "zset", "e:": "zset" },
-  ...{ "j:": "hash", "p:": "string", "o:": "string", "g:": "string", "h:": "list", "c:": "string" },
+  ...{ "j:": "hash", "c:": "string" },
 };
 
 /** Text as it is, in a glob. */
@@ -94,14 +91,15 @@ export class Keys {
     return type === undefined ? undefined : { type, queue: tag, ofJobs: !["m", "w", "c:"].includes(rest.slice(0, 2)) };
   }
 
-  /** A glob for the keys of a queue's jobs, and what is in a key that it finds. */
-  parts(queue: string): { pattern: string; partOf(key: Buffer): { part: string; id: string } } {
-    const start = this.#tag(queue);
+  job(queue: string, id: string): string {
+    return `${this.#tag(queue)}j:${id}`;
+  }
+
+  /** A glob for the keys of a queue's jobs, and whose a key is that it finds. */
+  jobs(queue: string): { pattern: string; idOf(key: Buffer): string } {
+    const start = this.job(queue, "");
     const bytes = Buffer.byteLength(start);
-    return {
-      pattern: `${escaped(start)}[jpogh]:*`,
-      partOf: (key) => ({ part: key.toString("latin1", bytes, bytes + 1), id: key.toString("utf8", bytes + 2) }),
-    };
+    return { pattern: `${escaped(start)}*`, idOf: (key) => key.toString("utf8", bytes) };
   }
 
   /** The registry that a queue is named in: spread, so that no slot has them all. */

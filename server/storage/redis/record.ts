@@ -3,60 +3,70 @@ import type { FailedAttempt } from "../../job/job.ts";
 import type { JobRecord } from "../../job/record.ts";
 import { decodeFailure, decodeRetries } from "../blob.ts";
 
-/** Fields that are numbers, and what is meant where one is absent: ABSENT of prelude.lua. */
-const numbers = {
-  version: 0,
-  attempt: 0,
-  maxAttempts: 3,
-  crashes: 0,
-  priority: 0,
-  seq: 0,
-  createTime: 0,
-  startTime: 0,
-  endTime: 0,
-  expireTime: 0,
-  dueTime: 0,
-  runTimeoutMs: 0,
-  startTimeoutMs: 0,
-  resultTtlMs: 3_600_000,
-  fence: 0,
-  leaseUntil: 0,
-  runUntil: 0,
-} as const;
-const texts = ["state", "owner", "workerId", "failureKind"] as const;
-const bytes = ["leaseToken", "settledToken", "requestId", "digest"] as const;
-const BACKOFF = "100,2,30000";
+/** As prelude.lua sends a record: its fields in its order, whole numbers and bytes. */
+export type RecordReply = readonly (number | Buffer)[];
+
 const REQUEST_ID_HEX = /.{32}/g;
+const number = (field: number | Buffer) => field;
+const text = (field: number | Buffer) => String(field);
+const hex = (field: number | Buffer) => (field as Buffer).toString("hex");
+const names = (field: number | Buffer) => splitNames(String(field));
+
+/** Fields of a record in the order of prelude.lua, and what each becomes. */
+export const recordFields = {
+  state: text,
+  version: number,
+  attempt: number,
+  maxAttempts: number,
+  crashes: number,
+  priority: number,
+  seq: number,
+  createTime: number,
+  startTime: number,
+  endTime: number,
+  expireTime: number,
+  dueTime: number,
+  runTimeoutMs: number,
+  startTimeoutMs: number,
+  resultTtlMs: number,
+  backoff: text,
+  fence: number,
+  leaseToken: hex,
+  leaseUntil: number,
+  runUntil: number,
+  owner: text,
+  workerId: text,
+  settledToken: hex,
+  cancelRequested: (field: number | Buffer) => field === 1,
+  requestId: hex,
+  joinedBy: (field: number | Buffer) => hex(field).match(REQUEST_ID_HEX) ?? [],
+  digest: hex,
+  failureKind: text,
+  waiters: names,
+  watchers: names,
+  payloadBytes: number,
+  envelope: text,
+} as const;
 
 export interface KeptRecord {
   record: JobRecord;
-  /** The part of the payload's key that is the envelope. */
-  envelopeBytes: number;
+  /** Not read yet: blob.ts. */
+  envelope: string;
 }
 
-/** @param flat field, value, field, value, … as HGETALL answers */
 export function decodeRecord(
   queue: string,
   jobId: string,
-  flat: readonly Buffer[],
-  history: readonly Buffer[],
+  fields: RecordReply,
+  history: Buffer | null,
   detail: Buffer | null,
 ): KeptRecord {
-  const kept = new Map<string, Buffer>();
-  for (let i = 0; i + 1 < flat.length; i += 2) kept.set(flat[i]!.toString(), flat[i + 1]!);
-  const text = (field: string) => kept.get(field)?.toString("utf8") ?? "";
-  const hex = (field: string) => kept.get(field)?.toString("hex") ?? "";
-  const job: Record<string, unknown> = { queue, jobId };
-  for (const [name, absent] of Object.entries(numbers)) job[name] = Number(kept.get(name) ?? absent);
-  for (const name of texts) job[name] = text(name);
-  for (const name of bytes) job[name] = hex(name);
-  for (const name of ["waiters", "watchers"]) job[name] = splitNames(text(name));
-  Object.assign(job, decodeRetries(text("backoff") || BACKOFF));
-  job.cancelRequested = text("cancelRequested") === "1";
-  job.joinedBy = hex("joinedBy").match(REQUEST_ID_HEX) ?? [];
-  job.history = history.map(decodeAttempt);
+  const kept: Record<string, unknown> = { queue, jobId };
+  for (const [i, [name, read]] of Object.entries(recordFields).entries()) kept[name] = read(fields[i]!);
+  const { backoff, payloadBytes, envelope, ...rest } = kept;
+  const job = { ...rest, ...decodeRetries(String(backoff)), history: decodeHistory(history) } as JobRecord;
   if (detail && job.state === "failed") job.failureDetail = decodeFailure(detail.toString("utf8"));
-  return { record: job as unknown as JobRecord, envelopeBytes: Number(text("envelope")) };
+  return { record: job, envelope: String(envelope) };
 }
 
 /** "b1,b2" */
@@ -64,7 +74,18 @@ export function splitNames(text: string): string[] {
   return text === "" ? [] : text.split(",");
 }
 
-/** number, time, length of the worker's name, the name, the message: prelude.lua, log_attempt. */
+/** Length, entry, length, entry, …: prelude.lua, log_attempt. */
+function decodeHistory(log: Buffer | null): FailedAttempt[] {
+  const attempts: FailedAttempt[] = [];
+  for (let at = 0; log && at < log.length; ) {
+    const start = at + 4;
+    at = start + log.readUInt32LE(at);
+    attempts.push(decodeAttempt(log.subarray(start, at)));
+  }
+  return attempts;
+}
+
+/** number, time, length of the worker's name, the name, the message. */
 function decodeAttempt(entry: Buffer): FailedAttempt {
   const [, number, endTime, length] = /^(\d+),(\d+),(\d+),/.exec(entry.toString("latin1")) ?? [];
   const start = `${number},${endTime},${length},`.length;

@@ -4,7 +4,7 @@ import { failureOf } from "../../job/lifecycle.ts";
 import { summaryOf } from "../../job/record.ts";
 import { decodeEnvelope, decodePayload, decodeProgress } from "../blob.ts";
 import type { Changed, ClaimAnswer, Claimed, InspectedJob, QueueCounts } from "../storage.ts";
-import { decodeRecord, splitNames } from "./record.ts";
+import { decodeRecord, type RecordReply, splitNames } from "./record.ts";
 
 /** prelude.lua, short. */
 export type StatusReply = [
@@ -14,8 +14,8 @@ export type StatusReply = [
   attempt: number,
   cancelRequested: number,
   outcome?: Buffer | null,
-  record?: Buffer[],
-  history?: Buffer[],
+  record?: RecordReply,
+  history?: Buffer | null,
 ];
 /** enqueue.lua; `first`: the queue had never had a job. Of a full queue, in place of a status: which limit. */
 export type EnqueueReply = [
@@ -39,7 +39,7 @@ export type ClaimedAtOnceReply = [
 /** prelude.lua, changed. */
 export type ChangedReply = [status: StatusReply, tell: Buffer, wake: Buffer, tickInMs: number];
 /** prelude.lua, whole_of. */
-export type JobReply = [status: StatusReply, record: Buffer[], envelope: Buffer, progress: Buffer | null];
+export type JobReply = [status: StatusReply, record: RecordReply, progress: Buffer | null];
 /** claim.lua. */
 export type ClaimedReply = [
   id: Buffer,
@@ -51,8 +51,8 @@ export type ClaimedReply = [
   createTime: number,
   version: number,
   cancelRequested: number,
-  envelopeBytes: number,
-  spec: Buffer,
+  envelope: Buffer,
+  payload: Buffer,
   tell: Buffer,
 ];
 /** claiming.lua. */
@@ -60,18 +60,18 @@ export type ClaimReply = [changed: ChangedReply[], jobs: ClaimedReply[], paused:
 /** settling.lua, and what claiming.lua says behind it. */
 export type SettleReply = [kind: Buffer, changed?: ChangedReply | null, claimed?: ClaimReply];
 /** list.lua. */
-export type ListReply = [jobs: [id: Buffer, record: Buffer[]][], score: Buffer, id: Buffer];
+export type ListReply = [jobs: [id: Buffer, record: RecordReply][], score: Buffer, id: Buffer];
 /** inspect.lua. */
 export type InspectedReply = [
-  record: Buffer[],
-  spec: Buffer | null,
-  outcome: Buffer | null,
+  record: RecordReply | null | undefined,
+  payload: Buffer | null,
+  detail: Buffer | null,
   progress: Buffer | null,
-  history: Buffer[],
+  history: Buffer | null,
 ];
 
 export function decodeStatus(queue: string, reply: StatusReply): JobStatus {
-  const [id, state, version, attempt, cancelRequested, outcome = null, record = [], history = []] = reply;
+  const [id, state, version, attempt, cancelRequested, outcome = null, record, history = null] = reply;
   const jobId = id.toString("utf8");
   const status: JobStatus = {
     queue,
@@ -82,7 +82,7 @@ export function decodeStatus(queue: string, reply: StatusReply): JobStatus {
     cancelRequested: cancelRequested === 1,
   };
   if (status.state === "succeeded" && outcome) status.outcome = { kind: "result", payload: decodePayload(outcome) };
-  if (status.state === "failed" || status.state === "cancelled") {
+  if (record) {
     const { record: job } = decodeRecord(queue, jobId, record, history, outcome);
     status.outcome = { kind: "failure", failure: failureOf(job) };
   }
@@ -98,13 +98,13 @@ export function decodeChanged(queue: string, [status, tell, wake, tickInMs]: Cha
   };
 }
 
-export function decodeJob(queue: string, [short, fields, envelope, progress]: JobReply): Job {
+export function decodeJob(queue: string, [short, fields, progress]: JobReply): Job {
   const status = decodeStatus(queue, short);
-  const { record } = decodeRecord(queue, status.jobId, fields, [], null);
+  const { record, envelope } = decodeRecord(queue, status.jobId, fields, null, null);
   const { maxAttempts, priority, createTime, startTime, endTime, expireTime } = record;
   return {
     ...status,
-    ...decodeEnvelope(envelope.toString("utf8")),
+    ...decodeEnvelope(envelope),
     maxAttempts,
     priority,
     createTime,
@@ -133,14 +133,14 @@ export function decodeClaimedAtOnce(spec: JobSpec, leaseToken: Uint8Array, reply
 
 function decodeClaimed(queue: string, reply: ClaimedReply): Claimed {
   const [id, attempt, maxAttempts, fence, leaseToken, runTimeoutLeftMs, createTime, version, cancelRequested] = reply;
-  const [envelopeBytes, spec, tell] = reply.slice(9) as [number, Buffer, Buffer];
+  const [envelope, payload, tell] = reply.slice(9) as [Buffer, Buffer, Buffer];
   const jobId = id.toString("utf8");
-  const { method, headers } = decodeEnvelope(spec.toString("utf8", 0, envelopeBytes));
+  const { method, headers } = decodeEnvelope(envelope.toString("utf8"));
   return {
     queue,
     jobId,
     method,
-    payload: decodePayload(spec.subarray(envelopeBytes)),
+    payload: decodePayload(payload),
     headers,
     attempt,
     maxAttempts,
@@ -169,20 +169,20 @@ export function decodeCounts(reply: number[]): QueueCounts {
 
 export function decodeList(queue: string, [jobs, score, id]: ListReply): { jobs: JobSummary[]; next?: string } {
   const summaries = jobs.map(([jobId, fields]) => {
-    const { record } = decodeRecord(queue, jobId.toString("utf8"), fields, [], null);
+    const { record } = decodeRecord(queue, jobId.toString("utf8"), fields, null, null);
     return summaryOf(record);
   });
   return { jobs: summaries, ...(score.length > 0 && { next: `${score} ${id.toString("utf8")}` }) };
 }
 
 export function decodeInspected(queue: string, jobId: string, reply: InspectedReply): InspectedJob {
-  const [fields, spec, outcome, progress, history] = reply;
-  const { record, envelopeBytes } = decodeRecord(queue, jobId, fields, history, outcome);
+  const [fields, payload, detail, progress, history] = reply;
+  const { record, envelope } = decodeRecord(queue, jobId, fields!, history, detail);
+  const kept = record.state === "succeeded" ? "result" : "payload";
   return {
     record,
-    ...decodeEnvelope(spec?.toString("utf8", 0, envelopeBytes) ?? ""),
-    ...(spec && spec.length > envelopeBytes && { payload: decodePayload(spec.subarray(envelopeBytes)) }),
-    ...(outcome && record.state === "succeeded" && { result: decodePayload(outcome) }),
+    ...decodeEnvelope(envelope),
+    ...(payload && { [kept]: decodePayload(payload) }),
     ...(progress && { progress: decodeProgress(progress.toString("utf8")) }),
   };
 }

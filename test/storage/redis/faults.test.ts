@@ -134,7 +134,8 @@ describe.skipIf(redisUnavailable)(`faults of Redis${redisUnavailable ? ` (skippe
     const server = await serverOf();
     const storage = await storageOn(server.url);
     for (const id of ["a", "b", "c"]) await enqueue(storage, id);
-    await server.admin.del("qc:{q}:j:a", "qc:{q}:p:b");
+    await server.admin.del("qc:{q}:j:a");
+    await server.admin.hdel("qc:{q}:j:b", "r");
     expect(await storage.read(key("b"))).toBeUndefined();
     expect((await claim(storage, 3)).map(({ jobId }) => jobId)).toEqual(["c"]);
     const { jobs, indexes } = await storage.inspect(QUEUE);

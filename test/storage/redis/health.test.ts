@@ -44,7 +44,8 @@ describe("refused", () => {
     ["Redis 6", { info: { redis_version: "6.2.14" } }, /Redis 6\.2\.14 found, Redis 7\.0 or newer required/],
     ["Valkey 7.1", { info: { valkey_version: "7.1.0" } }, /Valkey 7\.1\.0 found, Valkey 7\.2 or newer required/],
     ["a replica", { info: { role: "slave" } }, /a replica found, a master required/],
-    ["a newer schema", { schema: "2" }, /schema 2 found, 1 or older required/],
+    ["a newer schema", { schema: "3" }, /schema 3 found, at most 2 is known here/],
+    ["a schema of before the first release", { schema: "1" }, /schema 1 found, 2 is required/],
     ["a strange schema", { schema: "x" }, /schema unknown found/],
     ["allkeys eviction", { info: { maxmemory_policy: "allkeys-lru" } }, /allkeys-lru found, noeviction required/],
   ])("%s", (_name, found, message) => {
@@ -72,7 +73,7 @@ describe("refused", () => {
 
   test("not: Valkey 7.2, Redis 8, an older schema", () => {
     expect(health({ info: { valkey_version: "7.2.4", redis_version: "7.2.4" } }).version).toBe("Valkey 7.2.4");
-    expect(health({ info: { redis_version: "8.0.0" }, schema: "1" }).refusal).toBeUndefined();
+    expect(health({ info: { redis_version: "8.0.0" }, schema: "2" }).refusal).toBeUndefined();
   });
 });
 

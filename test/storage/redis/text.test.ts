@@ -1,7 +1,7 @@
 /** The texts: URLs, and what scripts may and must say. */
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { decodeRecord } from "../../../server/storage/redis/record.ts";
+import { recordFields } from "../../../server/storage/redis/record.ts";
 import { parseRedisUrl } from "../../../server/storage/redis/url.ts";
 import { StorageRefused } from "../../../server/storage/storage.ts";
 
@@ -98,24 +98,18 @@ describe("scripts", () => {
     expect(lines.length).toBeLessThanOrEqual(60);
   });
 
-  test.each(texts)("%s parses nothing, prints nothing, and puts no data into errors", (_file, text) => {
+  test.each(texts)("%s parses nothing of a caller's, prints nothing, and puts no data into errors", (_file, text) => {
     const code = text.replaceAll(/--.*$/gm, "");
-    expect(code).not.toMatch(/cjson|cmsgpack|struct\.|\bbit\.|error_reply|redis\.log|math\.random|\bKEYS\s*\[/);
+    expect(code).not.toMatch(/cjson|\bbit\.|error_reply|redis\.log|math\.random|\bKEYS\s*\[/);
   });
 
-  test("an absent field means the same in Lua and in TypeScript", () => {
+  test("a record has the same fields in Lua, each time it names them, and in TypeScript", () => {
     const prelude = texts.find(([file]) => file === "prelude.lua")![1];
-    const table = /local ABSENT = \{([\s\S]*?)\n\}/.exec(prelude)![1]!.replaceAll(/--.*$/gm, "");
-    const absent = Object.fromEntries(
-      [...table.matchAll(/(\w+) = ('[^']*'|\d+)/g)].map(([, name, value]) => [name, value]),
-    );
-    const { record, envelopeBytes } = decodeRecord("q", "a", [], [], null);
-    const { queue, jobId, backoff, retryOn, history, ...fields } = record;
-    const asLua = (value: unknown) => (typeof value === "number" ? String(value) : value === false ? "0" : "''");
-    const same = Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, asLua(value)]));
-    expect(retryOn).toBe("failure");
-    expect({ ...same, backoff: `'${Object.values(backoff).join(",")}'`, envelope: String(envelopeBytes) }).toEqual(
-      absent,
-    );
+    const part = (name: string) => new RegExp(`local function ${name}\\([\\s\\S]*?\nend`).exec(prelude)![0];
+    const fields = Object.keys(recordFields);
+    expect([...part("blank").matchAll(/(\w+) =/g)].map(([, name]) => name)).toEqual(fields);
+    for (const name of ["encode", "decode"]) {
+      expect([...part(name).matchAll(/job\.(\w+)/g)].map(([, field]) => field)).toEqual(fields);
+    }
   });
 });

@@ -9,24 +9,27 @@ local function claimed(job)
     id, job.attempt, job.maxAttempts, job.fence, job.leaseToken,
     job.runUntil > 0 and math.max(1, job.runUntil - NOW) or 0,
     job.createTime, job.version, job.cancelRequested, job.envelope,
-    call('GET', PAYLOAD .. id) or '', others(job.watchers),
+    call('HGET', JOB .. id, 'p') or '', others(job.watchers),
   }
 end
 
 -- `more` may leave the line before it is leased from.
 local function look(at, held, more)
   local lane, id, worker, max, max_bytes, lease = unpack(ARGV, at, at + 5)
+  local owner, number = ME .. '.' .. lane, tonumber(id)
+  local key = QUEUE .. 'c:' .. owner
+  local before = call('GET', key) or '-1'
+  local newest = tonumber(string.match(before, '^[^\n]+'))
   local it = {
-    owner = ME .. '.' .. lane, id = tonumber(id), worker = worker, max = tonumber(max), max_bytes = tonumber(max_bytes),
-    lease = tonumber(lease), tokens = at + 7, held = held, before = {},
+    key = key, owner = owner, id = id, worker = worker, max = tonumber(max), max_bytes = tonumber(max_bytes),
+    lease = tonumber(lease), tokens = at + 7, held = held, anew = number > newest, before = {},
   }
-  it.key = QUEUE .. 'c:' .. it.owner
-  for line in string.gmatch(call('GET', it.key) or '-1', '[^\n]+') do it.before[#it.before + 1] = line end
-  local newest = tonumber(it.before[1])
-  it.repeated, it.outdated = newest == it.id, newest > it.id
-  it.anew = not it.repeated and not it.outdated
-  for _, job in ipairs(it.anew and not held and call('ZRANGE', QUEUED, 0, it.max + more - 1) or {}) do load(job) end
-  for i = 2, it.repeated and #it.before or 0 do load(it.before[i]) end
+  if it.anew and not held then
+    for _, in_line in ipairs(call('ZRANGE', QUEUED, 0, it.max + more - 1)) do load(in_line) end
+  elseif number == newest then
+    for line in string.gmatch(before, '[^\n]+') do it.before[#it.before + 1] = line end
+    for i = 2, #it.before do load(it.before[i]) end
+  end
   return it
 end
 
@@ -44,7 +47,7 @@ end
 local function in_line()
   local best = {}
   for id, job in pairs(loaded) do
-    if not job or not kept[job].whole then
+    if not job then
       forget(id)
     elseif job.state == 'queued' then
       best[#best + 1] = job
@@ -55,11 +58,10 @@ local function in_line()
 end
 
 local function lease_best(it)
-  local best, jobs, bytes, ids = in_line(), {}, 0, { int(it.id) }
+  local best, jobs, bytes, ids = in_line(), {}, 0, { it.id }
   for i = 1, it.held and 0 or math.min(it.max, #best) do
     local job = best[i]
-    -- The first is always taken, so one alone need not be measured.
-    if it.max > 1 then bytes = bytes + call('STRLEN', PAYLOAD .. kept[job].id) - job.envelope end
+    bytes = bytes + job.payloadBytes
     if i > 1 and bytes > it.max_bytes then break end
     claim(job, ARGV[it.tokens + i], it.lease, it.owner, it.worker)
     save(job)
@@ -72,13 +74,12 @@ end
 -- With less to give than was asked for, the next job of the queue is this broker's.
 local function keep_hungry(hungry)
   if not hungry then return call('ZREM', HUNGRY, ME) end
-  call('ZADD', HUNGRY, NOW_US, ME)
-  call('ZREMRANGEBYRANK', HUNGRY, 0, -65)
+  local added = call('ZADD', HUNGRY, int(NOW_US), ME)
+  if added == 1 then call('ZREMRANGEBYRANK', HUNGRY, 0, -65) end
 end
 
 local function lease(it)
-  if it.repeated then return taken_before(it) end
-  if it.outdated then return {} end
+  if not it.anew then return taken_before(it) end
   local jobs = lease_best(it)
   keep_hungry(#jobs < it.max)
   return jobs

@@ -2,23 +2,23 @@
 -- uses: lifecycle
 -- Stores a job, joins it, or answers what is kept. Without allow-oom: a full Redis refuses it before it starts.
 -- ARGV: 3 listen ("waiters", "watchers", "") 4 hungryHere 5 job 6 request 7 digest 8 on_duplicate 9 reject_payload_mismatch
---       10 priority 11 delay 12 max_attempts 13 run_timeout 14 start_timeout 15 result_ttl 16 backoff
---       17 bytes of the envelope 18 envelope and payload 19 max_length 20 max_bytes ("": none)
---       21 lane to lease it for at once ("": none) 22 worker 23 token 24 lease
+--       10 priority, delay, max_attempts, run_timeout, start_timeout, result_ttl: doubles, little-endian 11 backoff
+--       12 envelope 13 payload 14 max_length 15 max_bytes ("": none)
+--       16 lane to lease it for at once ("": none) 17 worker 18 token 19 lease
 -- Returns {"exists" | "mismatch" | disposition, status, mismatch, tell, wake, 1 if the queue had never had a job,
 --          and if it was leased: {attempt, fence, runTimeoutLeft, createTime, version, tell}},
 --         or {"queue_full", "max_length" | "max_bytes"}
 -- Cost: O(log jobs of the queue)
-local _, _, list, hungry_here, id, request, digest, policy, reject_mismatch = unpack(ARGV)
+local _, _, list, hungry_here, id, request, digest, policy, reject_mismatch, numbers, backoff, envelope, payload,
+  max_length, max_bytes, lane, worker, token, lease = unpack(ARGV)
 local old = find(id)
 
 -- lifecycle.overLimit
 local function over_limit()
-  local max_length, max_bytes = tonumber(ARGV[19]), tonumber(ARGV[20])
-  if max_length and call('ZCARD', SCHEDULED) + call('ZCARD', QUEUED) + call('ZCARD', RUNNING) >= max_length then
+  if max_length ~= '' and call('ZCARD', SCHEDULED) + call('ZCARD', QUEUED) + call('ZCARD', RUNNING) >= tonumber(max_length) then
     return 'max_length'
   end
-  if max_bytes and bytes_held() + #ARGV[18] > max_bytes then return 'max_bytes' end
+  if max_bytes ~= '' and bytes_held() + #envelope + #payload > tonumber(max_bytes) then return 'max_bytes' end
 end
 
 local function claimed(job)
@@ -29,25 +29,24 @@ end
 local function create(previous)
   local limit = over_limit()
   if limit then return { 'queue_full', limit } end
-  local at_once = ARGV[21] ~= '' and ARGV[11] == '0' and call('ZCARD', QUEUED) == 0 and not paused()
-  local delay, seq = tonumber(ARGV[11]), call('HINCRBY', META, 'n', 1)
-  local job = fresh(id, load(id))
+  local priority, delay, max_attempts, run_timeout, start_timeout, result_ttl = struct.unpack('<dddddd', numbers)
+  local at_once = lane ~= '' and delay == 0 and call('ZCARD', QUEUED) == 0 and not paused()
+  local seq = call('HINCRBY', META, 'n', 1)
+  local job = fresh(id)
   job.state, job.version, job.seq = delay > 0 and 'scheduled' or 'queued', NOW_US, seq
-  job.priority, job.maxAttempts, job.backoff = tonumber(ARGV[10]), tonumber(ARGV[12]), ARGV[16]
-  job.runTimeoutMs, job.startTimeoutMs, job.resultTtlMs = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15])
+  job.priority, job.maxAttempts, job.backoff = priority, max_attempts, backoff
+  job.runTimeoutMs, job.startTimeoutMs, job.resultTtlMs = run_timeout, start_timeout, result_ttl
   job.createTime, job.dueTime = NOW, delay > 0 and NOW + delay or 0
-  job.requestId, job.digest, job.envelope = request, digest, tonumber(ARGV[17])
+  job.requestId, job.digest, job.envelope, job.payloadBytes = request, digest, envelope, #payload
   if previous then
     job.version, job.fence = math.max(previous.version + 1, NOW_US), previous.fence
     job.waiters, job.watchers = previous.waiters, previous.watchers
   end
   local told = previous and tell(job, true) or ''
-  if load(id) then drop_traces(id) end
-  call('SET', PAYLOAD .. id, ARGV[18])
   listen(job, list)
   local status = short(job)
-  if at_once then claim(job, ARGV[23], tonumber(ARGV[24]), ME .. '.' .. ARGV[21], ARGV[22]) end
-  save(job)
+  if at_once then claim(job, token, tonumber(lease), ME .. '.' .. lane, worker) end
+  save(job, 'p', payload)
   return { 'created', status, 0, told, wake(job, hungry_here), seq == 1 and 1 or 0, at_once and claimed(job) }
 end
 
@@ -57,7 +56,7 @@ local function answer(disposition, mismatch, remembers)
   save(old)
   -- A repeat may be here because the first answer was lost, and with it whom to wake.
   local woken = disposition == 'created' and wake(old, hungry_here) or ''
-  local held = ARGV[21] ~= '' and leased(id, ARGV[23]) and claimed(old)
+  local held = lane ~= '' and leased(id, token) and claimed(old)
   return { disposition, short(old), mismatch and 1 or 0, '', woken, 0, held }
 end
 

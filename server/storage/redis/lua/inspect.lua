@@ -1,20 +1,13 @@
 #!lua flags=no-writes
 -- Everything that is kept of jobs, as it is: for tests and fsck.
 -- ARGV: 3… jobs, at most 100
--- Returns of each job {record or nil, envelope and payload or nil, outcome or nil, report of progress or nil, history}
+-- Returns of each job {record, payload or result, failure detail, report of progress, history}, nil for what is not there
 -- Cost: O(jobs)
 local answers = {}
-
--- Nil where something else is in that key.
-local function read(...)
-  local reply = redis.pcall(...)
-  return not (type(reply) == 'table' and reply.err) and reply
-end
 for i = 3, #ARGV do
-  local id = ARGV[i]
-  answers[i - 2] = {
-    read('HGETALL', RECORD .. id), read('GET', PAYLOAD .. id), read('GET', OUTCOME .. id),
-    read('GET', PROGRESS .. id), read('LRANGE', HISTORY .. id, 0, -1) or {},
-  }
+  local reply = redis.pcall('HMGET', JOB .. ARGV[i], 'r', 'p', 'o', 'g', 'h')
+  if reply.err then reply = {} end -- something else is in that key
+  if reply[1] then reply[1] = fields(reply[1]) end
+  answers[i - 2] = reply
 end
 return answers

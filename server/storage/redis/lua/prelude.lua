@@ -19,26 +19,55 @@ local MAX_PER_KIND = 100
 local MAX_LISTENERS = 16
 local MAX_ATTEMPTS_KEPT = 10
 
--- What the record says where a field is absent: only what is not ordinary is stored, so that the hash stays small. Fields
--- are those of JobRecord; tokens, ids of requests and digests are bytes, lists are text.
-local ABSENT = {
-  state = '', version = 0, attempt = 0, maxAttempts = 3, crashes = 0, priority = 0, seq = 0,
-  createTime = 0, startTime = 0, endTime = 0, expireTime = 0, dueTime = 0,
-  runTimeoutMs = 0, startTimeoutMs = 0, resultTtlMs = 3600000, backoff = '100,2,30000',
-  fence = 0, leaseToken = '', leaseUntil = 0, runUntil = 0, owner = '', workerId = '', settledToken = '',
-  cancelRequested = 0, requestId = '', joinedBy = '', digest = '', failureKind = '',
-  waiters = '', watchers = '', envelope = 0, -- bytes of it
-}
 local TERMINAL = { succeeded = true, failed = true, cancelled = true }
 
 local function int(number)
-  return string.format('%.0f', number)
+  return string.format('%d', number)
 end
 
--- Keys of a job, but for its id.
-local RECORD, PROGRESS, HISTORY = QUEUE .. 'j:', QUEUE .. 'g:', QUEUE .. 'h:'
-local PAYLOAD = QUEUE .. 'p:' -- envelope, then payload
-local OUTCOME = QUEUE .. 'o:' -- result, or failure detail
+-- All of a job is in one hash. Its fields: r record; p payload, or the result of a job that succeeded; o what the worker
+-- said of a failure; g report of progress; h tries that failed.
+local JOB = QUEUE .. 'j:'
+
+-- The record: these fields, in this order, in MessagePack, as in record.ts. Tokens, ids of requests and digests are bytes,
+-- lists are text.
+local function blank()
+  return {
+    state = '', version = 0, attempt = 0, maxAttempts = 0, crashes = 0, priority = 0, seq = 0,
+    createTime = 0, startTime = 0, endTime = 0, expireTime = 0, dueTime = 0,
+    runTimeoutMs = 0, startTimeoutMs = 0, resultTtlMs = 0, backoff = '',
+    fence = 0, leaseToken = '', leaseUntil = 0, runUntil = 0, owner = '', workerId = '', settledToken = '',
+    cancelRequested = 0, requestId = '', joinedBy = '', digest = '', failureKind = '',
+    waiters = '', watchers = '', payloadBytes = 0, envelope = '',
+  }
+end
+
+local function encode(job)
+  return cmsgpack.pack(
+    job.state, job.version, job.attempt, job.maxAttempts, job.crashes, job.priority, job.seq,
+    job.createTime, job.startTime, job.endTime, job.expireTime, job.dueTime,
+    job.runTimeoutMs, job.startTimeoutMs, job.resultTtlMs, job.backoff,
+    job.fence, job.leaseToken, job.leaseUntil, job.runUntil, job.owner, job.workerId, job.settledToken,
+    job.cancelRequested, job.requestId, job.joinedBy, job.digest, job.failureKind,
+    job.waiters, job.watchers, job.payloadBytes, job.envelope
+  )
+end
+
+local function decode(packed)
+  local job = blank() -- of its size at once: a table that grows costs more than all else here
+  job.state, job.version, job.attempt, job.maxAttempts, job.crashes, job.priority, job.seq,
+    job.createTime, job.startTime, job.endTime, job.expireTime, job.dueTime,
+    job.runTimeoutMs, job.startTimeoutMs, job.resultTtlMs, job.backoff,
+    job.fence, job.leaseToken, job.leaseUntil, job.runUntil, job.owner, job.workerId, job.settledToken,
+    job.cancelRequested, job.requestId, job.joinedBy, job.digest, job.failureKind,
+    job.waiters, job.watchers, job.payloadBytes, job.envelope = cmsgpack.unpack(packed)
+  return job
+end
+
+-- How a record travels.
+local function fields(packed)
+  return { cmsgpack.unpack(packed) }
+end
 
 -- The one index that a job of this state is in, and its score there.
 local function place(job)
@@ -61,48 +90,21 @@ local function start_by(job)
   return 0
 end
 
--- What is known of each job beside its record: its id, the record as it is stored, its index, its score there, its start_by;
--- whether all of it is there, and whether it has parts that few have.
+-- What is known of each job beside its record: its id, and where it is as long as its changes are not saved.
 local kept, loaded = {}, {}
 
--- A job is its changes, over the record as it is stored, over ABSENT: what to save is then what is in it.
-local STORED = { __index = ABSENT }
-local function over(stored)
-  return setmetatable({}, { __index = stored })
-end
-
-local function decode(id, flat)
-  local stored = setmetatable({}, STORED)
-  for i = 1, #flat, 2 do
-    local name, value = flat[i], flat[i + 1]
-    if type(ABSENT[name]) == 'number' then value = tonumber(value) end
-    stored[name] = value
-  end
-  local job = over(stored)
-  local index, score = place(job)
-  local list, end_time = ended(job)
-  kept[job] = {
-    id = id, stored = stored, index = index, score = score, start_by = start_by(job), ended = list, end_time = end_time,
-    whole = true, extras = false,
-  }
-  return job
-end
-
--- The record as it is stored, or false. Touches every key of the job: a slot that moves away fails here, before any
--- write. Where a record is missing, a slot that moves has failed at that.
+-- The record as it is stored, or false. A slot that moves away fails here, before any write.
 local function load(id)
   local job = loaded[id]
   if job ~= nil then return job end
-  local flat = call('HGETALL', RECORD .. id)
-  job = #flat > 0 and decode(id, flat)
+  local packed = call('HGET', JOB .. id, 'r')
+  job = packed and decode(packed)
   if job then
-    local parts = call('EXISTS', PAYLOAD .. id, OUTCOME .. id, PROGRESS .. id, HISTORY .. id)
-    -- A payload is never empty: it carries its types. A part that is missing was evicted, or deleted by hand.
-    local whole = parts > 0
-    if TERMINAL[job.state] then
-      whole = call('EXISTS', (job.state == 'succeeded' and OUTCOME or PAYLOAD) .. id) == 1
-    end
-    kept[job].whole, kept[job].extras = whole, parts > 1
+    local index, score = place(job)
+    local list, end_time = ended(job)
+    kept[job] = {
+      id = id, packed = packed, index = index, score = score, start_by = start_by(job), ended = list, end_time = end_time,
+    }
   end
   loaded[id] = job
   return job
@@ -111,7 +113,7 @@ end
 -- The job, unless its time is over: then it is as good as absent, whether or not it is collected yet.
 local function find(id)
   local job = load(id)
-  if job and kept[job].whole and not (TERMINAL[job.state] and job.expireTime <= NOW) then return job end
+  if job and not (TERMINAL[job.state] and job.expireTime <= NOW) then return job end
 end
 
 -- The job, if that token is its current one; also past the lease's end, until it is reaped.
@@ -120,94 +122,75 @@ local function leased(id, token)
   if job and job.state == 'running' and job.leaseToken == token then return job end
 end
 
--- A job that takes the place of `previous` (or of nothing), and inherits nothing.
-local function fresh(id, previous)
-  local was = previous and kept[previous] or { id = id, stored = setmetatable({}, STORED), start_by = 0 }
-  local job = over(was.stored)
-  for name in pairs(was.stored) do job[name] = ABSENT[name] end
-  kept[job] = was
+-- A job that takes the place of what is stored, and inherits nothing.
+local function fresh(id)
+  local previous, job = load(id), blank()
+  if previous then call('DEL', JOB .. id) end
+  kept[job] = previous and kept[previous] or { id = id, start_by = 0 }
+  kept[job].packed = nil
   return job
 end
 
-local function save_record(id, job, stored)
-  -- Of the size that most need: a table that grows costs more than all else here.
-  local set, sets = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }, 0
-  local del, dels = { 0, 0, 0, 0, 0, 0, 0, 0 }, 0
-  for name, value in pairs(job) do
-    if value ~= stored[name] then
-      if value == ABSENT[name] then
-        dels = dels + 1
-        del[dels], stored[name] = name, nil
-      else
-        set[sets + 1], set[sets + 2] = name, value
-        sets, stored[name] = sets + 2, value
-      end
-    end
-  end
-  if sets > 0 then call('HSET', RECORD .. id, unpack(set, 1, sets)) end
-  if dels > 0 then call('HDEL', RECORD .. id, unpack(del, 1, dels)) end
-end
-
--- A finished job and its parts end by themselves, in case nobody collects them. A job that lives again does not.
-local function save_lifetime(job, was, index, score)
-  local id = was.id
-  if index == FINISHED and (was.index ~= index or was.score ~= score) then
-    local left = score - NOW + COLLECT_AFTER
-    call('PEXPIRE', RECORD .. id, left)
-    call('PEXPIRE', OUTCOME .. id, left)
-    if job.state ~= 'succeeded' or job.envelope > 0 then call('PEXPIRE', PAYLOAD .. id, left) end
-    if was.extras then
-      call('PEXPIRE', PROGRESS .. id, left)
-      call('PEXPIRE', HISTORY .. id, left)
-    end
-  elseif index ~= FINISHED and was.index == FINISHED then
-    call('PERSIST', RECORD .. id)
-    call('PERSIST', PAYLOAD .. id)
-  end
-end
-
 -- Bytes of the queue's unfinished jobs: decisions/0009.
-local function weigh(id, sign)
-  local bytes = call('STRLEN', PAYLOAD .. id)
-  if bytes > 0 then call('HINCRBY', META, 'b', sign * bytes) end
+local function weigh(job, sign)
+  call('HINCRBY', META, 'b', sign * (#job.envelope + job.payloadBytes))
 end
 
 local function bytes_held() return math.max(0, tonumber(call('HGET', META, 'b') or 0)) end
 
--- Stores the record, and all that follows from it: its index, its time to live. Blobs must be there already, a payload still.
-local function save(job)
-  local was = kept[job]
-  local id = was.id
-  save_record(id, job, was.stored)
-  local index, score = place(job)
-  save_lifetime(job, was, index, score)
-  local waited, waits = was.index and was.index ~= FINISHED, index ~= FINISHED
-  if waited ~= waits then weigh(id, waits and 1 or -1) end
-  if was.index and was.index ~= index then call('ZREM', was.index, id) end
-  if was.index ~= index or was.score ~= score then call('ZADD', index, score, id) end
-  local deadline = start_by(job)
-  if deadline == 0 and was.start_by ~= 0 then call('ZREM', START_BY, id) end
-  if deadline ~= 0 and deadline ~= was.start_by then call('ZADD', START_BY, deadline, id) end
-  local list, end_time = ended(job)
-  if was.ended and was.ended ~= list then call('ZREM', was.ended, id) end
-  if list and (was.ended ~= list or was.end_time ~= end_time) then call('ZADD', list, end_time, id) end
-  was.index, was.score, was.start_by, was.ended, was.end_time = index, score, deadline, list, end_time
+-- From one index to another, or to another place in the same.
+local function move(id, from, from_score, to, score)
+  if from and from ~= to then call('ZREM', from, id) end
+  if to and (from ~= to or from_score ~= score) then call('ZADD', to, int(score), id) end
 end
 
--- A try that failed: number, time, length of the worker's name, the name, the message.
+-- A finished job ends by itself, in case nobody collects it. A job that lives again does not.
+local function save_lifetime(was, index, score)
+  if index == FINISHED and (was.index ~= index or was.score ~= score) then
+    call('PEXPIRE', JOB .. was.id, int(score - NOW + COLLECT_AFTER))
+  elseif index ~= FINISHED and was.index == FINISHED then
+    call('PERSIST', JOB .. was.id)
+  end
+end
+
+-- Stores the record, with other fields of the job, and all that follows from it: its index, its time to live.
+local function save(job, ...)
+  local was = kept[job]
+  local id = was.id
+  local packed = encode(job)
+  if packed ~= was.packed or ... then call('HSET', JOB .. id, 'r', packed, ...) end
+  local index, score = place(job)
+  save_lifetime(was, index, score)
+  local waited, waits = was.index and was.index ~= FINISHED, index ~= FINISHED
+  if waited ~= waits then weigh(job, waits and 1 or -1) end
+  move(id, was.index, was.score, index, score)
+  local deadline = start_by(job)
+  if deadline == 0 and was.start_by ~= 0 then call('ZREM', START_BY, id) end
+  if deadline ~= 0 and deadline ~= was.start_by then call('ZADD', START_BY, int(deadline), id) end
+  local list, end_time = ended(job)
+  move(id, was.ended, was.end_time, list, end_time)
+  was.packed, was.index, was.score, was.start_by, was.ended, was.end_time = packed, index, score, deadline, list, end_time
+end
+
+-- A try that failed: its length, then number, time, length of the worker's name, the name, the message. The newest are kept.
 local function log_attempt(job, message)
-  local id = kept[job].id
+  local key = JOB .. kept[job].id
   local entry = table.concat({ int(job.attempt), int(NOW), #job.workerId, job.workerId .. message }, ',')
-  call('RPUSH', HISTORY .. id, entry)
-  call('LTRIM', HISTORY .. id, -MAX_ATTEMPTS_KEPT, -1)
-  kept[job].extras = true
+  local log = (call('HGET', key, 'h') or '') .. struct.pack('<I4', #entry) .. entry
+  local tries, at = 0, 1
+  while at <= #log do
+    tries, at = tries + 1, at + 4 + struct.unpack('<I4', log, at)
+  end
+  if tries > MAX_ATTEMPTS_KEPT then log = string.sub(log, 5 + struct.unpack('<I4', log)) end
+  call('HSET', key, 'h', log)
 end
 
 -- Everything of a job, and whatever index still names it.
 local function forget(id)
+  local job = load(id)
+  call('DEL', JOB .. id)
   local unfinished = call('ZREM', SCHEDULED, id) + call('ZREM', QUEUED, id) + call('ZREM', RUNNING, id)
-  if unfinished > 0 then weigh(id, -1) end
-  call('DEL', RECORD .. id, PAYLOAD .. id, OUTCOME .. id, PROGRESS .. id, HISTORY .. id)
+  if job and unfinished > 0 then weigh(job, -1) end
   call('ZREM', FINISHED, id)
   call('ZREM', START_BY, id)
   for state in pairs(TERMINAL) do call('ZREM', ended_index(state), id) end
@@ -215,7 +198,7 @@ end
 
 -- What the previous run left behind.
 local function drop_traces(id)
-  call('DEL', OUTCOME .. id, PROGRESS .. id, HISTORY .. id)
+  call('HDEL', JOB .. id, 'o', 'g', 'h')
 end
 
 -- Adds this broker to a bounded list, newest last.
@@ -232,14 +215,18 @@ end
 
 -- The other brokers of those lists, each once.
 local function others(...)
-  local seen, names = { [ME] = true }, {}
-  for _, list in ipairs({ ... }) do
-    for name in string.gmatch(list, '[^,]+') do
-      if not seen[name] then names[#names + 1] = name end
-      seen[name] = true
+  local seen, names
+  for i = 1, select('#', ...) do
+    local list = select(i, ...)
+    if list ~= '' and list ~= ME then
+      seen, names = seen or { [ME] = true }, names or {}
+      for name in string.gmatch(list, '[^,]+') do
+        if not seen[name] then names[#names + 1] = name end
+        seen[name] = true
+      end
     end
   end
-  return table.concat(names, ',')
+  return names and table.concat(names, ',') or ''
 end
 
 -- Whom a change concerns: its end, and a new run, also those that only wait.
@@ -268,10 +255,11 @@ local function short(job, without)
   local id = kept[job].id
   local status = { id, job.state, job.version, job.attempt, job.cancelRequested }
   if not TERMINAL[job.state] or without then return status end
-  status[6] = call('GET', OUTCOME .. id)
-  if job.state ~= 'succeeded' then
-    status[7] = call('HGETALL', RECORD .. id)
-    status[8] = call('LRANGE', HISTORY .. id, 0, -1)
+  if job.state == 'succeeded' then
+    status[6] = call('HGET', JOB .. id, 'p')
+  else
+    local detail, history = unpack(call('HMGET', JOB .. id, 'o', 'h'))
+    status[6], status[7], status[8] = detail, fields(encode(job)), history
   end
   return status
 end
@@ -283,9 +271,7 @@ local function changed(job, told, woken, without)
   return { short(job, without), told, woken, due > 0 and math.max(1, due - NOW) or 0 }
 end
 
--- Job: status, record, envelope, report of progress.
+-- Job: status, record, report of progress.
 local function whole_of(job)
-  local id = kept[job].id
-  local envelope = job.envelope > 0 and call('GETRANGE', PAYLOAD .. id, 0, job.envelope - 1) or ''
-  return { short(job), call('HGETALL', RECORD .. id), envelope, call('GET', PROGRESS .. id) }
+  return { short(job), fields(encode(job)), call('HGET', JOB .. kept[job].id, 'g') }
 end

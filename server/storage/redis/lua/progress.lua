@@ -5,7 +5,6 @@
 -- Cost: O(1)
 local job = leased(ARGV[3], ARGV[4])
 if not job then return false end
-call('SET', PROGRESS .. ARGV[3], ARGV[5])
 job.version = job.version + 1
-save(job)
+save(job, 'g', ARGV[5])
 return { short(job), tell(job) }

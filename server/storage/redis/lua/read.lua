@@ -1,7 +1,7 @@
 #!lua flags=no-writes
 -- The whole job.
 -- ARGV: 3 job
--- Returns {status, record, envelope, report of progress or nil} or nil
+-- Returns {status, record, report of progress or nil} or nil
 -- Cost: O(1)
 local job = find(ARGV[3])
 if not job then return false end

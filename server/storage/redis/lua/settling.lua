@@ -1,22 +1,16 @@
 -- settle.lua, for whatever does more in the same step.
 
--- The result takes the payload's place; what people read of the job stays.
-local function drop_payload(id, job)
-  if job.envelope == 0 then return call('DEL', PAYLOAD .. id) end
-  call('SET', PAYLOAD .. id, call('GETRANGE', PAYLOAD .. id, 0, job.envelope - 1), 'KEEPTTL')
-end
-
--- Answers whether the job ended with what the worker said.
+-- Answers in which field of the job the worker's word is kept, if the job ended with it: a result takes the payload's place.
 local function end_attempt(job, kind, jitter, message)
   if kind == 'completed' then
     complete(job)
-    return true
+    return 'p'
   elseif kind == 'failed' then
-    return fail(job, ARGV[10], message, ARGV[11], tonumber(ARGV[12]), jitter)
+    return fail(job, ARGV[10], message, ARGV[11], tonumber(ARGV[12]), jitter) and 'o'
   elseif kind == 'released' then
     release(job)
   elseif kind == 'cancelled' then
-    return stop(job, message)
+    return stop(job, message) and 'o'
   else
     undelivered(job, tonumber(ARGV[13]))
   end
@@ -37,8 +31,7 @@ local function settle()
     return { 'duplicate', changed(job, tell(job), wake(job, hungry_here)) }
   end
   if received_elsewhere(job, kind) then return { 'lost', false } end
-  if end_attempt(job, kind, tonumber(jitter), message) then call('SET', OUTCOME .. id, blob) end
-  save(job)
-  if kind == 'completed' then drop_payload(id, job) end
+  local field = end_attempt(job, kind, tonumber(jitter), message)
+  if field then save(job, field, blob) else save(job) end
   return { 'settled', changed(job, tell(job), wake(job, hungry_here), kind == 'completed') }
 end

@@ -48,7 +48,7 @@ local function advance(work, jitter, hungry_here)
   local function each(ids, state, step)
     for _, id in ipairs(ids) do
       local job = load(id)
-      if not job or not kept[job].whole then
+      if not job then
         forget(id)
       elseif state(job) then
         step(job)
