@@ -23,7 +23,7 @@ export function how(size: Size): string {
   return [
     "Everything runs on this machine: broker, worker, caller and storage server are processes of their own and share its cores.",
     `Each figure is the median of ${size.rounds} rounds of ${size.seconds} s, with the lowest and highest; contenders take turns within a round,`,
-    "one more round before them warms up and is not counted. Payloads and results have 200 bytes of JSON unless said otherwise.",
+    `${size.warmUps} more before them warm up and are not counted. Payloads and results have 200 bytes of JSON unless said otherwise.`,
     "CPU is what a process used per job, user and system. Only ratios within one scenario can be compared from run to run.",
   ].join("\n");
 }

@@ -4,6 +4,8 @@ import { cpuOf, type Stage, Unavailable } from "./stage.ts";
 
 /** How much of everything: the whole, a smoke, or a test. */
 export interface Size {
+  /** Before those that count: what is compiled and connected is slower until then. */
+  warmUps: number;
   rounds: number;
   /** Of one measurement. */
   seconds: number;
@@ -40,8 +42,7 @@ export async function interleave(contenders: Record<string, Contender>, stage: S
     });
   const takes = (await Promise.all(starting)).filter((take) => take !== undefined);
   const samples: Record<string, Sample[]> = Object.fromEntries(takes.map(([name]) => [name, []]));
-  // The first round warms up what is compiled and connected, and counts for nothing.
-  for (let round = -1; round < size.rounds; round++) {
+  for (let round = -size.warmUps; round < size.rounds; round++) {
     for (let i = 0; i < takes.length; i++) {
       // Nobody always follows the same other.
       const [name, take] = takes[(i + Math.max(0, round)) % takes.length]!;

@@ -19,15 +19,16 @@ import { shapes } from "./rows/shapes.ts";
 import { Stage } from "./stage.ts";
 
 const sizes: Record<"whole" | "quick" | "tiny", Size> = {
-  whole: { rounds: 5, seconds: 2, of: (count) => count, contenders: Number.POSITIVE_INFINITY },
+  whole: { warmUps: 3, rounds: 5, seconds: 2, of: (count) => count, contenders: Number.POSITIVE_INFINITY },
   quick: {
+    warmUps: 1,
     rounds: 1,
     seconds: 0.3,
     of: (count) => Math.max(1, Math.ceil(count / 100)),
     contenders: Number.POSITIVE_INFINITY,
   },
   // For the test that keeps this alive.
-  tiny: { rounds: 1, seconds: 0.05, of: (count) => Math.max(1, Math.ceil(count / 1_000)), contenders: 1 },
+  tiny: { warmUps: 1, rounds: 1, seconds: 0.05, of: (count) => Math.max(1, Math.ceil(count / 1_000)), contenders: 1 },
 };
 
 const { values: flags } = parseArgs({
@@ -47,6 +48,12 @@ const size = { ...sizes[flags.tiny ? "tiny" : flags.quick ? "quick" : "whole"] }
 if (flags.rounds) size.rounds = Number(flags.rounds);
 const chosen = choose(all, flags.only);
 
+// A benchmark that is ended leaves nothing behind.
+let running: Stage | undefined;
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => void running?.[Symbol.asyncDispose]().finally(() => process.exit(130)));
+}
+
 const about = { machine: machine(versions()), how: how(size) };
 console.log(`${about.machine}\n\n${about.how}\n`);
 const results = [];
@@ -57,6 +64,7 @@ if (flags.json) writeFileSync(flags.json, `${JSON.stringify({ ...about, results 
 
 async function measure(scenario: Scenario) {
   await using stage = new Stage();
+  running = stage;
   const measured = await interleave(scenario.contenders, stage, size);
   const ratios = (scenario.ratios ?? []).map((ratio) => judge(ratio, measured)).filter((each) => each !== undefined);
   console.log([table(scenario, measured), ...ratios.map(verdict), ""].join("\n"));
