@@ -177,14 +177,14 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
       return broker.waiting;
     },
     get sessions() {
-      return broker.sessions;
+      return broker.workers.size;
     },
     get unreadBytes() {
       return calls.unreadBytes;
     },
     intake: broker.intake,
     get load() {
-      return broker.load;
+      return broker.workers.load;
     },
     depths: () => broker.depths(),
     count: (queue) => storage.count(queue),
@@ -234,7 +234,7 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
         return broker.waiting;
       },
       get sessions() {
-        return broker.sessions;
+        return broker.workers.size;
       },
       get calls() {
         return calls.count;

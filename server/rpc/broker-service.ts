@@ -2,7 +2,8 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { BrokerService, WatchJobRequestSchema, WatchJobResponseSchema } from "../../gen/queuecall/v1/broker_pb.js";
 import { invalidField } from "../../protocol/errors.ts";
-import type { Accepted, Broker } from "../broker/broker.ts";
+import type { Broker } from "../broker/broker.ts";
+import type { Accepted } from "../broker/callers.ts";
 import type { JobStatus } from "../job/job.ts";
 import type { Access } from "./access.ts";
 import { decode, pathOf, type StreamMethod, type UnaryMethod, unary } from "./bytes.ts";
@@ -34,38 +35,38 @@ export function brokerService(broker: Broker): { unary: UnaryMethod[]; streams: 
     unary: [
       unary(method.enqueue, ["enqueue"], ofSpec, async (request, call, access) => {
         const spec = jobSpec(request.spec, request.requestId, clock, settings);
-        return accepted(await broker.enqueue(spec, requestId(request.requestId, clock), call), access);
+        return accepted(await broker.callers.enqueue(spec, requestId(request.requestId, clock), call), access);
       }),
       enqueueBatch(clock, (item, call) => {
         const spec = jobSpec(item.spec, item.requestId, clock, settings);
-        return broker.enqueue(spec, requestId(item.requestId, clock), call);
+        return broker.callers.enqueue(spec, requestId(item.requestId, clock), call);
       }),
       // Not awaited here: what was asked would live as long as the wait.
       unary(method.enqueueAndWait, ["enqueue", "wait"], ofSpec, async (request, call) => {
         const spec = jobSpec(request.spec, request.requestId, clock, settings);
         const wait = waitTimeoutMs(request.waitTimeout);
-        return broker
+        return broker.callers
           .enqueueAndWait(spec, requestId(request.requestId, clock), wait, call)
           .then((all) => accepted(all));
       }),
       unary(method.waitJob, ["wait"], ofKey, async (request, call) => {
         const wait = waitTimeoutMs(request.waitTimeout);
-        return { job: told(await broker.waitJob(jobKey(request), wait, call)) };
+        return { job: told(await broker.callers.waitJob(jobKey(request), wait, call)) };
       }),
       unary(method.getJob, ["wait"], ofKey, async (request) => ({
-        job: jobMessage(await broker.getJob(jobKey(request)), stacks),
+        job: jobMessage(await broker.callers.getJob(jobKey(request)), stacks),
       })),
       // Who may ask for work may take it back, ask again, and say how long the answer is kept.
       unary(method.cancelJob, ["enqueue"], ofKey, async (request, _call, access) => ({
-        job: told(await broker.cancelJob(jobKey(request)), access),
+        job: told(await broker.callers.cancelJob(jobKey(request)), access),
       })),
       unary(method.retryJob, ["enqueue"], ofKey, async (request, _call, access) => ({
-        job: told(await broker.retryJob(jobKey(request)), access),
+        job: told(await broker.callers.retryJob(jobKey(request)), access),
       })),
       unary(method.updateResultTtl, ["enqueue"], ofKey, async (request, _call, access) => {
         const ttl = resultTtlMs("result_ttl", request.resultTtl);
         if (ttl === undefined) throw invalidField("result_ttl", "is required: from 1 s to 365 days");
-        return { job: told(await broker.updateResultTtl(jobKey(request), ttl), access) };
+        return { job: told(await broker.callers.updateResultTtl(jobKey(request), ttl), access) };
       }),
     ],
     streams: [
@@ -74,7 +75,7 @@ export function brokerService(broker: Broker): { unary: UnaryMethod[]; streams: 
         async *handle(bytes, call, access) {
           const request = decode(WatchJobRequestSchema, bytes);
           access?.require(["wait"], [ofKey(request)]);
-          for await (const job of broker.watchJob(jobKey(request), call)) {
+          for await (const job of broker.callers.watchJob(jobKey(request), call)) {
             const message = create(WatchJobResponseSchema, job ? { job: jobMessage(job, stacks) } : {});
             yield toBinary(WatchJobResponseSchema, message);
           }

@@ -2,7 +2,7 @@
 import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { CallError } from "../../protocol/errors.ts";
 import * as wire from "../../protocol/wire.ts";
-import type { Call } from "../broker/broker.ts";
+import type { Call } from "../broker/callers.ts";
 import type { Access, Verb } from "./access.ts";
 
 /** A unary method, bytes in and bytes out. */

@@ -1,6 +1,6 @@
 /** Where calls come in, on either port: the only place that authenticates. */
 import type { CallError } from "../../protocol/errors.ts";
-import type { Call } from "../broker/broker.ts";
+import type { Call } from "../broker/callers.ts";
 import type { Credentials, Gate, Visit } from "./access.ts";
 
 export class Door {

@@ -11,7 +11,7 @@ import type { Clock } from "../../protocol/clock.ts";
 import { CallError, invalidField } from "../../protocol/errors.ts";
 import { MAX_BATCH_ITEMS } from "../../protocol/limits.ts";
 import { encode } from "../../protocol/wire.ts";
-import type { Accepted, Call } from "../broker/broker.ts";
+import type { Accepted, Call } from "../broker/callers.ts";
 import type { Access } from "./access.ts";
 import { decode, pathOf, type UnaryMethod } from "./bytes.ts";
 import { toWireStatus } from "./status.ts";

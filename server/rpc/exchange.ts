@@ -11,7 +11,7 @@ import { ExchangeRequestSchema, MultiplexService } from "../../gen/queuecall/v1/
 import type { Clock, Timer } from "../../protocol/clock.ts";
 import { CallError } from "../../protocol/errors.ts";
 import { MAX_CALLS_IN_FLIGHT, PROTOCOL_VERSION } from "../../protocol/limits.ts";
-import type { Call } from "../broker/broker.ts";
+import type { Call } from "../broker/callers.ts";
 import type { Access } from "./access.ts";
 import type { ByteLink } from "./byte-link.ts";
 import { decode, pathOf, type UnaryMethod } from "./bytes.ts";

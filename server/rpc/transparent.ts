@@ -14,7 +14,8 @@ import {
 } from "../../protocol/errors.ts";
 import { REQUEST_ID_BYTES } from "../../protocol/limits.ts";
 import { type Headers, Metadata, percentEncode } from "../../protocol/metadata.ts";
-import type { Accepted, Broker, Call } from "../broker/broker.ts";
+import type { Broker } from "../broker/broker.ts";
+import type { Accepted, Call } from "../broker/callers.ts";
 import type { KnownService } from "../broker/services.ts";
 import type { Failure, JobKey, JobSpec } from "../job/job.ts";
 import type { Access } from "./access.ts";
@@ -62,8 +63,8 @@ export class Transparent {
     const spec = this.#spec(path, queue, message, asked, headers, messageTypeOf(service, path));
     const { clock } = this.#broker;
     const requestId = clock.randomBytes(REQUEST_ID_BYTES);
-    if (!waits) return this.#reply(await this.#broker.enqueue(spec, requestId, call));
-    const accepted = await this.#broker.enqueueAndWait(spec, requestId, Number.POSITIVE_INFINITY, call);
+    if (!waits) return this.#reply(await this.#broker.callers.enqueue(spec, requestId, call));
+    const accepted = await this.#broker.callers.enqueueAndWait(spec, requestId, Number.POSITIVE_INFINITY, call);
     return this.#outcome(accepted);
   }
 

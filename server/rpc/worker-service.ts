@@ -48,7 +48,7 @@ export class WorkStream {
   constructor(broker: Broker, link: ByteLink, access?: Access) {
     this.#link = link;
     this.#access = access;
-    this.#session = broker.openSession(sessionLink(link));
+    this.#session = broker.workers.open(sessionLink(link));
   }
 
   message(bytes: Uint8Array): void {

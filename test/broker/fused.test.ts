@@ -47,7 +47,7 @@ async function start(window: number, queues = ["q"]): Promise<{ watched: Watched
   return { watched, worker };
 }
 
-const enqueue = (queue = "q") => rig.broker.enqueue(spec({ queue }), requestId(), call());
+const enqueue = (queue = "q") => rig.broker.callers.enqueue(spec({ queue }), requestId(), call());
 const finish = async (worker: SeamWorker, n: number) => {
   worker.complete(worker.deliveries[n] as Claimed);
   await rig.clock.advance(1);
@@ -86,8 +86,10 @@ test("a stream of several queues has its turns: no settlement claims for it", as
 test("room that was set aside comes back where the job was joined, refused or stayed behind others", async () => {
   const { worker } = await start(1);
   const same = spec({ delayMs: 60_000 });
-  for (let n = 0; n < 3; n++) await rig.broker.enqueue(same, requestId(), call());
-  await expect(rig.broker.enqueue({ ...same, onDuplicate: "reject" }, requestId(), call())).rejects.toThrow("exists");
+  for (let n = 0; n < 3; n++) await rig.broker.callers.enqueue(same, requestId(), call());
+  await expect(rig.broker.callers.enqueue({ ...same, onDuplicate: "reject" }, requestId(), call())).rejects.toThrow(
+    "exists",
+  );
   await enqueue();
   await rig.clock.advance(1);
   expect(worker.deliveries).toHaveLength(1);

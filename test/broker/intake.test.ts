@@ -49,7 +49,7 @@ afterEach(async () => {
 });
 
 const enqueue = (bytes = 10) =>
-  rig.broker.enqueue(
+  rig.broker.callers.enqueue(
     spec({ payload: { data: Buffer.alloc(bytes), contentType: "", messageType: "" } }),
     requestId(),
     call(),
@@ -85,7 +85,7 @@ test("by bytes; one that is larger than the bound goes through alone", async () 
 
 test("a caller that gives up leaves its place only when the storage has answered", async () => {
   gate.shut();
-  const late = rig.broker.enqueue(spec(), requestId(), call(1_000));
+  const late = rig.broker.callers.enqueue(spec(), requestId(), call(1_000));
   const ended = expect(late).rejects.toMatchObject({ reason: "ENQUEUE_UNCONFIRMED" });
   await rig.clock.advance(1_000);
   await ended;

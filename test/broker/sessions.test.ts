@@ -13,11 +13,11 @@ afterEach(() => rig.close());
 
 const enqueue = async (count: number, queue = "q"): Promise<string[]> => {
   const jobs = Array.from({ length: count }, () => spec({ queue }));
-  for (const job of jobs) await rig.broker.enqueue(job, requestId(), call());
+  for (const job of jobs) await rig.broker.callers.enqueue(job, requestId(), call());
   await rig.clock.advance(1);
   return jobs.map(({ jobId }) => jobId);
 };
-const jobOf = (jobId: string, queue = "q"): Promise<Job> => rig.broker.getJob({ queue, jobId });
+const jobOf = (jobId: string, queue = "q"): Promise<Job> => rig.broker.callers.getJob({ queue, jobId });
 const reasonOf = (worker: SeamWorker): string | undefined => (worker.end_?.error as CallError | undefined)?.reason;
 
 /** Its reply was lost, and it was sent again: what is answered is the second time. */
@@ -86,7 +86,7 @@ describe("the window", () => {
 
   test("a job larger than the rest of a frame leaves in a frame of its own; all arrive", async () => {
     const big = { data: Buffer.alloc(700_000), contentType: "", messageType: "" };
-    for (let i = 0; i < 4; i++) await rig.broker.enqueue(spec({ payload: big }), requestId(), call());
+    for (let i = 0; i < 4; i++) await rig.broker.callers.enqueue(spec({ payload: big }), requestId(), call());
     const worker = new SeamWorker(rig.broker, { window: 4 });
     await rig.clock.advance(1);
     expect(worker.deliveries).toHaveLength(4);
@@ -205,7 +205,7 @@ describe("leases", () => {
     const young = new SeamWorker(rig.broker, { sessionId: "s", held });
     await rig.clock.advance(1_000);
     expect(young.end_).toBeUndefined();
-    expect(rig.broker.sessions).toBe(1);
+    expect(rig.broker.workers.size).toBe(1);
   });
 
   test("an adoption that the storage does not answer is asked for again, until it does", async () => {
@@ -241,12 +241,12 @@ describe("leases", () => {
     const young = new SeamWorker(rig.broker, { sessionId: "s" });
     await rig.clock.advance(1);
     expect(reasonOf(old)).toBe("SESSION_SUPERSEDED");
-    expect([young.end_, rig.broker.sessions]).toEqual([undefined, 1]);
+    expect([young.end_, rig.broker.workers.size]).toEqual([undefined, 1]);
   });
 
   test("a job whose workers vanish each time ends as CRASH_LOOP", async () => {
     const job = spec({ maxAttempts: 100 });
-    await rig.broker.enqueue(job, requestId(), call());
+    await rig.broker.callers.enqueue(job, requestId(), call());
     for (let crash = 0; crash < 5; crash++) {
       const worker = new SeamWorker(rig.broker, { window: 1 });
       await rig.clock.advance(10);
@@ -254,7 +254,7 @@ describe("leases", () => {
       worker.session.linkClosed();
       await rig.clock.advance(6_000);
     }
-    expect(await rig.broker.getJob(job)).toMatchObject({
+    expect(await rig.broker.callers.getJob(job)).toMatchObject({
       state: "failed",
       outcome: { failure: { kind: "crash_loop" } },
     });
@@ -265,7 +265,7 @@ describe("cancellation and progress", () => {
   test("a cancel is pushed to the stream that runs the job", async () => {
     const worker = new SeamWorker(rig.broker);
     const [jobId = ""] = await enqueue(1);
-    await rig.broker.cancelJob({ queue: "q", jobId });
+    await rig.broker.callers.cancelJob({ queue: "q", jobId });
     await rig.clock.advance(1);
     expect(worker.frames.flatMap((frame) => frame.cancels)).toMatchObject([{ jobId }]);
     worker.settle(worker.deliveries[0] as never, { kind: "cancelled" });
@@ -300,10 +300,10 @@ describe("the stream", () => {
       destroy() {},
       end: (error?: Error) => void ends.push(error),
     };
-    rig.broker.openSession(link);
+    rig.broker.workers.open(link);
     await rig.clock.advance(10_001);
     expect(ends).toMatchObject([{ reason: "PROTOCOL_VIOLATION" }]);
-    expect(rig.broker.sessions).toBe(0);
+    expect(rig.broker.workers.size).toBe(0);
   });
 
   test("that falls silent for 2.5 ping intervals is destroyed, and its jobs go on elsewhere", async () => {
@@ -314,7 +314,7 @@ describe("the stream", () => {
     expect(worker.destroyed).toBe(false);
     await rig.clock.advance(5_000);
     expect(worker.destroyed).toBe(true);
-    expect(rig.broker.sessions).toBe(0);
+    expect(rig.broker.workers.size).toBe(0);
     await rig.clock.advance(10_000);
     expect((await jobOf(jobId)).state).toBe("queued");
   });
@@ -368,7 +368,7 @@ describe("the stream", () => {
     await rig.clock.advance(1);
     expect(worker.end_).toEqual({});
     expect(worker.frames.flatMap((frame) => frame.settled)).toHaveLength(2);
-    expect(rig.broker.sessions).toBe(0);
+    expect(rig.broker.workers.size).toBe(0);
   });
 
   const broken: [string, (worker: SeamWorker) => void][] = [
@@ -393,7 +393,7 @@ describe("the stream", () => {
     await rig.clock.advance(1);
     breaks(worker);
     expect(reasonOf(worker)).toBe("PROTOCOL_VIOLATION");
-    expect(rig.broker.sessions).toBe(0);
+    expect(rig.broker.workers.size).toBe(0);
   });
 
   test("a protocol version that is not spoken any more is refused, a newer one is met", async () => {

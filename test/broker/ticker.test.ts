@@ -20,7 +20,7 @@ test("a queue that is gone is ticked no more, until it has jobs again", async ()
   const { broker, clock, ticked, close } = await watched();
   const worker = new SeamWorker(broker);
   for (let i = 0; i < 2; i++) {
-    await broker.enqueue(spec({ resultTtlMs: 1_000 }), requestId(), call());
+    await broker.callers.enqueue(spec({ resultTtlMs: 1_000 }), requestId(), call());
     await clock.advance(1);
     worker.complete(worker.deliveries.at(-1)!);
     await clock.advance(1);
@@ -32,7 +32,7 @@ test("a queue that is gone is ticked no more, until it has jobs again", async ()
   await clock.advance(600_000);
   expect(ticked.length).toBe(before);
   expect([...broker.depths()]).toEqual([]);
-  await broker.enqueue(spec(), requestId(), call());
+  await broker.callers.enqueue(spec(), requestId(), call());
   await clock.advance(60_000);
   expect(ticked.length).toBeGreaterThan(before);
   await close();
@@ -41,11 +41,11 @@ test("a queue that is gone is ticked no more, until it has jobs again", async ()
 test("a job that comes while the queue goes is not left alone", async () => {
   let enqueued: unknown;
   const { broker, clock, ticked, close } = await watched(async ({ gone }) => {
-    if (gone && !enqueued) enqueued = await broker.enqueue(spec({ delayMs: 50_000 }), requestId(), call());
+    if (gone && !enqueued) enqueued = await broker.callers.enqueue(spec({ delayMs: 50_000 }), requestId(), call());
   });
-  await broker.enqueue(spec({ jobId: "first" }), requestId(), call());
-  await broker.cancelJob({ queue: "q", jobId: "first" });
-  await broker.updateResultTtl({ queue: "q", jobId: "first" }, 1_000);
+  await broker.callers.enqueue(spec({ jobId: "first" }), requestId(), call());
+  await broker.callers.cancelJob({ queue: "q", jobId: "first" });
+  await broker.callers.updateResultTtl({ queue: "q", jobId: "first" }, 1_000);
   await clock.advance(40_000);
   expect(enqueued).toBeDefined();
   // Not found again by reading the list of queues: that comes later.

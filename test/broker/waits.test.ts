@@ -43,7 +43,7 @@ describe("how long a wait is", () => {
     ["a deadline of 10,000 hours is clamped too", undefined, 36_000_000_000, 3_600_000],
   ];
   test.each(cases)("%s", async (_, waitTimeoutMs, deadlineMs, expected) => {
-    const waiting = rig.broker.enqueueAndWait(spec(), requestId(), waitTimeoutMs, call(deadlineMs));
+    const waiting = rig.broker.callers.enqueueAndWait(spec(), requestId(), waitTimeoutMs, call(deadlineMs));
     waiting.catch(() => {});
     await rig.clock.advance(expected - 1);
     const at = await settlesAfter(waiting, 260);
@@ -54,17 +54,17 @@ describe("how long a wait is", () => {
 
   test("zero: stored and answered at once", async () => {
     const job = spec();
-    const error = await refusal(rig.broker.enqueueAndWait(job, requestId(), 0, call()));
+    const error = await refusal(rig.broker.callers.enqueueAndWait(job, requestId(), 0, call()));
     expect(error.options.waitTimeout).toMatchObject({ queue: "q", jobId: job.jobId, state: "queued", attempt: 0 });
-    expect(await rig.broker.getJob(job)).toMatchObject({ state: "queued" });
+    expect(await rig.broker.callers.getJob(job)).toMatchObject({ state: "queued" });
   });
 
   test("a deadline below the margin still enqueues", async () => {
     const job = spec();
-    expect(await refusal(rig.broker.enqueueAndWait(job, requestId(), undefined, call(10)))).toMatchObject({
+    expect(await refusal(rig.broker.callers.enqueueAndWait(job, requestId(), undefined, call(10)))).toMatchObject({
       reason: "WAIT_TIMEOUT",
     });
-    expect(await rig.broker.getJob(job)).toMatchObject({ state: "queued" });
+    expect(await rig.broker.callers.getJob(job)).toMatchObject({ state: "queued" });
   });
 });
 
@@ -76,34 +76,34 @@ describe("what ends a wait", () => {
   test("the result; and a late one is fetched after the timeout, which cancelled nothing", async () => {
     const worker = new SeamWorker(rig.broker);
     const job = spec();
-    const waiting = rig.broker.enqueueAndWait(job, requestId(), 1_000, call());
+    const waiting = rig.broker.callers.enqueueAndWait(job, requestId(), 1_000, call());
     waiting.catch(() => {});
     await rig.clock.advance(1_100);
     expect((await refusal(waiting)).options.waitTimeout).toMatchObject({ state: "running", attempt: 1 });
-    const again = rig.broker.waitJob(job, 5_000, call());
+    const again = rig.broker.callers.waitJob(job, 5_000, call());
     await rig.clock.advance(10);
     worker.complete(worker.deliveries[0] as never, "late");
     await rig.clock.advance(1);
     const status = await again;
     expect(status.outcome).toMatchObject({ kind: "result" });
-    const cached = await rig.broker.enqueueAndWait(job, requestId(), 0, call());
+    const cached = await rig.broker.callers.enqueueAndWait(job, requestId(), 0, call());
     expect(cached).toMatchObject({ disposition: "cached", status: { state: "succeeded" } });
   });
 
   test("cancellation of a waiting job wakes every waiter", async () => {
     const job = spec();
-    const waits = [1, 2, 3].map(() => rig.broker.enqueueAndWait(job, requestId(), 60_000, call()));
+    const waits = [1, 2, 3].map(() => rig.broker.callers.enqueueAndWait(job, requestId(), 60_000, call()));
     await rig.clock.advance(1);
-    await rig.broker.cancelJob(job);
+    await rig.broker.callers.cancelJob(job);
     for (const wait of waits)
       expect((await wait).status).toMatchObject({ state: "cancelled", outcome: { failure: { kind: "cancelled" } } });
   });
 
   test("a waiter follows the id to its new run", async () => {
     const job = spec();
-    await rig.broker.enqueue(job, requestId(), call());
-    await rig.broker.cancelJob(job);
-    const waiting = rig.broker.enqueueAndWait(job, requestId(), 60_000, call());
+    await rig.broker.callers.enqueue(job, requestId(), call());
+    await rig.broker.callers.cancelJob(job);
+    const waiting = rig.broker.callers.enqueueAndWait(job, requestId(), 60_000, call());
     await rig.clock.advance(1);
     const worker = new SeamWorker(rig.broker);
     await rig.clock.advance(1);
@@ -115,7 +115,7 @@ describe("what ends a wait", () => {
   test("a caller that goes away frees its wait, and the job goes on", async () => {
     const job = spec();
     const { call: going, go } = goingCall();
-    const waiting = rig.broker.enqueueAndWait(job, requestId(), 60_000, going);
+    const waiting = rig.broker.callers.enqueueAndWait(job, requestId(), 60_000, going);
     waiting.catch(() => {});
     await rig.clock.advance(1);
     expect(rig.broker.waiting).toBe(1);
@@ -123,26 +123,26 @@ describe("what ends a wait", () => {
     go();
     await refusal(waiting);
     expect(rig.broker.waiting).toBe(0);
-    expect(await rig.broker.getJob(job)).toMatchObject({ state: "queued" });
+    expect(await rig.broker.callers.getJob(job)).toMatchObject({ state: "queued" });
   });
 
   test("a caller that goes away takes no other caller of the job with it", async () => {
     const job = spec();
     const { call: going, go } = goingCall();
-    const leaving = rig.broker.enqueueAndWait(job, requestId(), 60_000, going);
-    const staying = rig.broker.enqueueAndWait(job, requestId(), 60_000, call());
+    const leaving = rig.broker.callers.enqueueAndWait(job, requestId(), 60_000, going);
+    const staying = rig.broker.callers.enqueueAndWait(job, requestId(), 60_000, call());
     await rig.clock.advance(1);
     go();
     await refusal(leaving);
-    await rig.broker.cancelJob(job);
+    await rig.broker.callers.cancelJob(job);
     expect(await settlesAfter(staying, 100)).toBeLessThanOrEqual(10);
     expect((await staying).status.state).toBe("cancelled");
   });
 
   test("a job that vanishes while one waits", async () => {
     const job = spec({ resultTtlMs: 1_000 });
-    await rig.broker.enqueue(job, requestId(), call());
-    const waiter = rig.broker.waitJob(job, 600_000, call());
+    await rig.broker.callers.enqueue(job, requestId(), call());
+    const waiter = rig.broker.callers.waitJob(job, 600_000, call());
     waiter.catch(() => {});
     await rig.clock.advance(1);
     // Lost to this broker: ended and forgotten in the storage without a word.
@@ -154,20 +154,22 @@ describe("what ends a wait", () => {
   });
 
   test("drain interrupts", async () => {
-    const waiting = rig.broker.enqueueAndWait(spec(), requestId(), 60_000, call());
+    const waiting = rig.broker.callers.enqueueAndWait(spec(), requestId(), 60_000, call());
     waiting.catch(() => {});
     await rig.clock.advance(1);
     await rig.broker.drain();
     expect(await refusal(waiting)).toMatchObject({ reason: "WAIT_INTERRUPTED" });
-    expect(await refusal(rig.broker.enqueue(spec(), requestId(), call()))).toMatchObject({ reason: "BROKER_DRAINING" });
+    expect(await refusal(rig.broker.callers.enqueue(spec(), requestId(), call()))).toMatchObject({
+      reason: "BROKER_DRAINING",
+    });
   });
 
   test("10,000 timeouts leave no waiter and no timer behind", async () => {
-    await rig.broker.enqueue(spec(), requestId(), call());
+    await rig.broker.callers.enqueue(spec(), requestId(), call());
     await rig.clock.advance(1);
     const timers = rig.clock.timers;
     const waits = Array.from({ length: 10_000 }, () =>
-      rig.broker.enqueueAndWait(spec(), requestId(), 100, call()).catch((error) => error),
+      rig.broker.callers.enqueueAndWait(spec(), requestId(), 100, call()).catch((error) => error),
     );
     await rig.clock.advance(0);
     await rig.clock.advance(101);
@@ -215,7 +217,7 @@ describe("when notifications are lost", () => {
 
   test("L-R11: the sweep finds the outcome", async () => {
     const job = spec();
-    const waiting = rig.broker.enqueueAndWait(job, requestId(), 60_000, call());
+    const waiting = rig.broker.callers.enqueueAndWait(job, requestId(), 60_000, call());
     await rig.clock.advance(1);
     await finishedElsewhere(job);
     const at = await settlesAfter(waiting, 10_000);
@@ -225,7 +227,7 @@ describe("when notifications are lost", () => {
 
   test("once the storage says that hints are back, every wait is looked at, without a sweep", async () => {
     const job = spec();
-    const waiting = rig.broker.enqueueAndWait(job, requestId(), 60_000, call());
+    const waiting = rig.broker.callers.enqueueAndWait(job, requestId(), 60_000, call());
     await rig.clock.advance(1);
     await finishedElsewhere(job);
     told(true);
@@ -245,9 +247,9 @@ test("a late hint of an earlier run ends no wait for this one", async () => {
     }),
   );
   const job = spec();
-  await rig.broker.enqueue(job, requestId(), call());
-  const old = await rig.broker.cancelJob(job);
-  const waiting = rig.broker.enqueueAndWait(job, requestId(), 1_000, call());
+  await rig.broker.callers.enqueue(job, requestId(), call());
+  const old = await rig.broker.callers.cancelJob(job);
+  const waiting = rig.broker.callers.enqueueAndWait(job, requestId(), 1_000, call());
   waiting.catch(() => {});
   await rig.clock.advance(1);
   hinted({ kind: "changed", ...job, version: old.version, status: old });
@@ -278,7 +280,7 @@ describe("when a read and an enqueue pass each other", () => {
       }),
     );
     const job = spec();
-    const waiting = rig.broker.enqueueAndWait(job, requestId(), 60_000, call());
+    const waiting = rig.broker.callers.enqueueAndWait(job, requestId(), 60_000, call());
     hint?.({ kind: "changed", queue: job.queue, jobId: job.jobId, version: 1 });
     await rig.clock.advance(1);
     stored.resolve();
@@ -308,12 +310,12 @@ describe("when the storage does not answer", () => {
     );
     const job = spec();
     const id = requestId();
-    const waiting = rig.broker.enqueueAndWait(job, id, undefined, call(1_000));
+    const waiting = rig.broker.callers.enqueueAndWait(job, id, undefined, call(1_000));
     waiting.catch(() => {});
     await rig.clock.advance(951);
     expect(await refusal(waiting)).toMatchObject({ reason: "ENQUEUE_UNCONFIRMED" });
     hang = false;
-    expect(await rig.broker.enqueue(job, id, call())).toMatchObject({ disposition: "created" });
+    expect(await rig.broker.callers.enqueue(job, id, call())).toMatchObject({ disposition: "created" });
     for (const resolve of held) resolve();
   });
 });

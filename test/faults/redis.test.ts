@@ -61,7 +61,8 @@ describe.skipIf(redisUnavailable)(`a broker whose Redis${title}`, () => {
     const storage = await openRedis(redis.url, { ...about, warn() {}, callTimeoutMs: 500 });
     const broker = new Broker({ ...about, storage, settings: defaultSettings });
     broker.start();
-    const enqueue = (jobId: string) => broker.enqueue(spec({ jobId }), requestId(), call()).catch((error) => error);
+    const enqueue = (jobId: string) =>
+      broker.callers.enqueue(spec({ jobId }), requestId(), call()).catch((error) => error);
     expect(await enqueue("before")).toMatchObject({ disposition: "created" });
 
     redis.kill("SIGSTOP");

@@ -389,7 +389,7 @@ test("36: a lost lease needs no reaper to be started: the job comes back, and th
   const rig = closes(await startRig({}, undefined, { leaseLost: ({ jobId }, why) => void lost.push([jobId, why]) }));
   const dead = new SeamWorker(rig.broker);
   const job = spec();
-  await rig.broker.enqueue(job, requestId(), call());
+  await rig.broker.callers.enqueue(job, requestId(), call());
   await rig.clock.advance(1_000);
   dead.session.linkClosed();
   await rig.clock.advance(6_000);

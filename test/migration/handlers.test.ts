@@ -60,7 +60,7 @@ test("L13: a storage that fails while it stores a result is not a failed job: th
   );
   const worker = new SeamWorker(rig.broker);
   const job = spec();
-  const result = rig.broker.enqueueAndWait(job, requestId(), 60_000, call());
+  const result = rig.broker.callers.enqueueAndWait(job, requestId(), 60_000, call());
   await rig.clock.advance(10);
   for (let sends = 0; sends < 3; sends++) {
     worker.complete(worker.deliveries[0]!);

@@ -14,7 +14,7 @@ test("L4: a late result of a worker that lost the job changes nothing, and does 
   const rig = closes(await startRig());
   const zombie = new SeamWorker(rig.broker);
   const job = spec();
-  await rig.broker.enqueue(job, requestId(), call());
+  await rig.broker.callers.enqueue(job, requestId(), call());
   await rig.clock.advance(1_000);
   const second = new SeamWorker(rig.broker);
   await aliveFor(LEASE_MS + 5_000, zombie, second);
@@ -23,13 +23,13 @@ test("L4: a late result of a worker that lost the job changes nothing, and does 
   zombie.complete(zombie.deliveries[0]!, "stale");
   await rig.clock.advance(1);
   expect(zombie.frames.flatMap((frame) => frame.settled)).toMatchObject([{ result: "lease_lost" }]);
-  expect(await rig.broker.getJob(job)).toMatchObject({ state: "running", attempt: 2 });
+  expect(await rig.broker.callers.getJob(job)).toMatchObject({ state: "running", attempt: 2 });
 
   second.complete(second.deliveries[0]!, "fresh");
   await rig.clock.advance(1);
   zombie.complete(zombie.deliveries[0]!, "stale");
   await rig.clock.advance(1);
-  const { state, outcome } = await rig.broker.getJob(job);
+  const { state, outcome } = await rig.broker.callers.getJob(job);
   expect(state).toBe("succeeded");
   expect(outcome).toMatchObject({ kind: "result", payload: { data: Buffer.from("fresh") } });
 
@@ -44,9 +44,9 @@ test("L4: a late result of a worker that lost the job changes nothing, and does 
 test("L5: a job that takes its worker down each time is given up", async () => {
   const rig = closes(await startRig());
   const job = spec({ maxAttempts: 1_000 });
-  await rig.broker.enqueue(job, requestId(), call());
+  await rig.broker.callers.enqueue(job, requestId(), call());
   let crashes = 0;
-  while ((await rig.broker.getJob(job)).state !== "failed" && crashes < 20) {
+  while ((await rig.broker.callers.getJob(job)).state !== "failed" && crashes < 20) {
     const worker = new SeamWorker(rig.broker);
     await rig.clock.advance(10);
     worker.session.linkClosed();
@@ -54,7 +54,7 @@ test("L5: a job that takes its worker down each time is given up", async () => {
     crashes++;
   }
   expect(crashes).toBe(5);
-  expect(await rig.broker.getJob(job)).toMatchObject({ outcome: { failure: { kind: "crash_loop" } } });
+  expect(await rig.broker.callers.getJob(job)).toMatchObject({ outcome: { failure: { kind: "crash_loop" } } });
 });
 
 test("L6: a job longer than its lease is run once, by one worker", async () => {
@@ -119,7 +119,7 @@ test("L9: a delivery that never reached its worker is nobody's attempt, and goes
   const deaf = new SeamWorker(rig.broker);
   deaf.auto = false;
   const job = spec();
-  await rig.broker.enqueue(job, requestId(), call());
+  await rig.broker.callers.enqueue(job, requestId(), call());
   await rig.clock.advance(10);
   expect(deaf.deliveries).toHaveLength(1);
   deaf.session.linkClosed();

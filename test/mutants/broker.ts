@@ -80,7 +80,7 @@ export const broker: readonly Mutant[] = [
   {
     name: "deadline-margin-removed",
     why: "the answer to a wait comes after the caller's deadline",
-    file: "server/broker/broker.ts",
+    file: "server/broker/callers.ts",
     find: "Number.POSITIVE_INFINITY : deadlineMs - deadlineMarginMs(deadlineMs);",
     replace: "Number.POSITIVE_INFINITY : deadlineMs;",
     tests: waits,
@@ -89,10 +89,10 @@ export const broker: readonly Mutant[] = [
   {
     name: "timeout-cancels",
     why: "a caller that stops waiting ends the job",
-    file: "server/broker/broker.ts",
+    file: "server/broker/callers.ts",
     find: "const { queue, jobId, state, attempt } = end.status;",
     replace:
-      "const { queue, jobId, state, attempt } = end.status;\n        void this.#storage.cancel({ queue, jobId });",
+      "const { queue, jobId, state, attempt } = end.status;\n        void this.#o.storage.cancel({ queue, jobId });",
     tests: waits,
   },
   {
@@ -166,7 +166,7 @@ export const broker: readonly Mutant[] = [
   {
     name: "old-stream-lives-on",
     why: "two streams of one session settle the same jobs",
-    file: "server/broker/broker.ts",
+    file: "server/broker/workers.ts",
     find: "this.#sessions.get(session.sessionId)?.supersede(held);",
     replace: "",
     tests: sessions,

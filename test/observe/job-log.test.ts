@@ -34,7 +34,7 @@ test("failures with their trace, streams, and nothing of what works", async () =
   const lines = await start();
   const worker = new SeamWorker(rig.broker, { window: 4, sessionId: "s1" });
   for (const jobId of ["fine", "again", "bad"]) {
-    await rig.broker.enqueue(spec({ jobId, headers, payload }), requestId(), call());
+    await rig.broker.callers.enqueue(spec({ jobId, headers, payload }), requestId(), call());
   }
   await expect.poll(() => worker.deliveries.length).toBe(3);
   const [fine, again, bad] = worker.deliveries;
@@ -61,7 +61,7 @@ test("failures with their trace, streams, and nothing of what works", async () =
 test("a lease that is lost is a warning", async () => {
   const lines = await start();
   const worker = new SeamWorker(rig.broker, {});
-  await rig.broker.enqueue(spec({ jobId: "held", headers }), requestId(), call());
+  await rig.broker.callers.enqueue(spec({ jobId: "held", headers }), requestId(), call());
   await expect.poll(() => worker.deliveries.length).toBe(1);
   await rig.clock.advance(100);
   worker.session.linkClosed();

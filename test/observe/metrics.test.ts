@@ -160,7 +160,7 @@ test("leases that are lost, by cause; queue depth as the ticks see it, and the a
     limitsOf: (queue) => broker.limitsOf(queue),
   });
   const worker = new SeamWorker(broker, { window: 3 });
-  for (let i = 0; i < 5; i++) await broker.enqueue(spec(), requestId(), call());
+  for (let i = 0; i < 5; i++) await broker.callers.enqueue(spec(), requestId(), call());
   await expect.poll(() => worker.deliveries.length).toBe(3);
   // Nobody renews: the leases run out, and one job is settled too late.
   await clock.advance(45_000);

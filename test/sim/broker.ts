@@ -1,7 +1,8 @@
 /** A broker as a process of the simulator: the real one, behind an adapter that takes streams where another takes HTTP/2. */
 import type { CallError } from "../../protocol/errors.ts";
 import { maxMessageBytes } from "../../protocol/limits.ts";
-import { Broker, type Call } from "../../server/broker/broker.ts";
+import { Broker } from "../../server/broker/broker.ts";
+import type { Call } from "../../server/broker/callers.ts";
 import type { Observer } from "../../server/broker/observer.ts";
 import type { ByteLink } from "../../server/rpc/byte-link.ts";
 import type { StreamMethod, UnaryMethod } from "../../server/rpc/bytes.ts";
@@ -58,7 +59,7 @@ export class SimBroker {
 
   /** For people. */
   get holds(): string {
-    return `${this.#broker.sessions} sessions, ${this.#calls} calls, ${this.#exchanges.streams.size} exchanges`;
+    return `${this.#broker.workers.size} sessions, ${this.#calls} calls, ${this.#exchanges.streams.size} exchanges`;
   }
 
   start(): void {

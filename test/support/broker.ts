@@ -1,6 +1,7 @@
 /** A broker without sockets, on memory and virtual time: what promised deadlines are tested on. */
 import { ManualClock, turns } from "../../protocol/manual-clock.ts";
-import { Broker, type Call } from "../../server/broker/broker.ts";
+import { Broker } from "../../server/broker/broker.ts";
+import type { Call } from "../../server/broker/callers.ts";
 import type { BrokerFrame, Hello, Link, Settlement, Welcome, WorkerFrame } from "../../server/broker/frames.ts";
 import type { Observer } from "../../server/broker/observer.ts";
 import type { Session } from "../../server/broker/session.ts";
@@ -111,7 +112,7 @@ export class SeamWorker implements Link {
 
   constructor(broker: Broker, hello: Partial<Hello> = {}) {
     this.#broker = broker;
-    this.session = this.#broker.openSession(this);
+    this.session = this.#broker.workers.open(this);
     void this.session.hello({
       protocolVersion: 1,
       workerId: "w",

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from "node:http";
 import type { TLSSocket } from "node:tls";
 import { type ContextValues, createContextKey, createContextValues, type HandlerContext } from "@connectrpc/connect";
-import type { Call } from "../../broker/broker.ts";
+import type { Call } from "../../broker/callers.ts";
 import { type Credentials, namesIn } from "../access.ts";
 
 /** What a call came in with. */

@@ -107,7 +107,7 @@ interface Port {
 /** What waits for the peer of this call. Where that is too much, the call is dropped, with all of it. */
 function flowOf(call: GrpcCall, { broker, outflow }: Port): Flow {
   const flow = outflow.open(() => {
-    broker.refused(new CallError("RATE_LIMITED", "the peer does not read"));
+    broker.refusals.count(new CallError("RATE_LIMITED", "the peer does not read"));
     reset(call);
   });
   call.on("cancelled", () => flow.close());

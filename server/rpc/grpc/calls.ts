@@ -1,6 +1,6 @@
 /** What every call of @grpc/grpc-js has: a deadline, an end, a status, metadata. */
 import { Metadata } from "@grpc/grpc-js";
-import type { Call } from "../../broker/broker.ts";
+import type { Call } from "../../broker/callers.ts";
 import { type Credentials, hostOf, namesIn } from "../access.ts";
 import type { OnBug } from "../in-flight.ts";
 import { statusBytes, toWireStatus } from "../status.ts";
