@@ -10,7 +10,7 @@
 import { chmodSync, cpSync, readdirSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { generate, generatedCodeIsCurrent } from "./generated.mjs";
-import { interop } from "./interop.mjs";
+import { interop, interopJava } from "./interop.mjs";
 import { run, Stop } from "./process.mjs";
 import { installIfPossible, installPackages, installPeers, useChromium, useNode, useRedis } from "./setup.mjs";
 
@@ -60,6 +60,7 @@ const tasks = {
     return await run("node", ["test/scale/run.ts", ...args]);
   },
   interop,
+  java: interopJava,
   /** The HTTP port as pages see it. */
   browser(args) {
     useChromium();

@@ -133,7 +133,7 @@ function systemManager() {
  * @param {Record<Manager, string>} packages
  * @param {string} otherwise where there is no package manager that we know
  */
-function howToInstall(packages, otherwise) {
+export function howToInstall(packages, otherwise) {
   const name = systemManager();
   if (!name) return otherwise;
   const sudo = isRoot || name === "brew" ? "" : "sudo ";

@@ -11,10 +11,11 @@ const STEP_MS = 240_000;
 /**
  * The first block of an example's README: how it is set up.
  * @param {string} page
+ * @param {string} has what it does, by which it is known
  */
-export function setupOf(page) {
+export function setupOf(page, has = "npx queuecall proto") {
   const [, block] = /^```\n(.*?)^```$/ms.exec(readFileSync(page, "utf8")) ?? [];
-  if (!block?.includes("npx queuecall proto")) throw new Stop(`${page} does not begin with its setup any more`);
+  if (!block?.includes(has)) throw new Stop(`${page} does not begin with its setup any more`);
   return block;
 }
 
