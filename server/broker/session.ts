@@ -1,44 +1,25 @@
 /**
- * One worker stream: its state, its window, what it holds (leases.ts) and what is
- * being said to it (outbox.ts). What happens to jobs it asks the storage; what it
- * learns it tells the broker around it.
+ * One worker stream: its state, its window, its signs of life, and what is being said to it (outbox.ts). What becomes
+ * of the jobs that it holds is lease-keeper.ts; what it learns it tells the broker around it.
  *
  *   opening ──hello──► open ──drain (either side)──► draining ──► closed
  */
 import type { Clock, Timer } from "../../protocol/clock.ts";
-import { CallError, Code } from "../../protocol/errors.ts";
+import { CallError } from "../../protocol/errors.ts";
 import { MAX_WINDOW, PROTOCOL_VERSION, SILENT_PING_INTERVALS } from "../../protocol/limits.ts";
-import { isTerminal, type Progress } from "../job/job.ts";
 import type { BrokerSettings } from "../settings.ts";
-import {
-  type Changed,
-  type Claim,
-  type Claimed,
-  type Extend,
-  type ExtendAnswer,
-  type Service,
-  type SettleAnswer,
-  type SettleOutcome,
-  type Storage,
-  StorageUnavailable,
-} from "../storage/storage.ts";
+import type { Changed, Claimed, Service, Storage } from "../storage/storage.ts";
 import type { ClaimUnderWay } from "./dispatcher.ts";
-import type { BrokerFrame, Hello, LeaseRef, Link, Settled, Settlement, WorkerFrame } from "./frames.ts";
-import { attemptOf, byQueue, type Lease, Leases, refOf } from "./leases.ts";
-import type { AttemptSeen, LeaseLoss, Observer, SessionSeen } from "./observer.ts";
+import type { BrokerFrame, Hello, LeaseRef, Link, WorkerFrame } from "./frames.ts";
+import { LeaseKeeper } from "./lease-keeper.ts";
+import { attemptOf, refOf } from "./leases.ts";
+import type { Observer, SessionSeen } from "./observer.ts";
 import { Outbox } from "./outbox.ts";
 
 /** A worker that has not confirmed a frame for this long gets no more jobs until it does. */
 const RECEIPT_PATIENCE_MS = 2_000;
 /** A stream that says nothing at first is not a worker. */
 const HELLO_TIMEOUT_MS = 10_000;
-
-/** Between two tries to adopt what a worker holds. */
-const ADOPT_RETRY_MS = 250;
-
-/** What one worker may have under way at the storage before no more of its frames are read: results, and some for each verb. Bytes. */
-const MAX_UNDER_WAY_BYTES = 8 * 1024 * 1024;
-const VERB_BYTES = 1024;
 
 /** What a session needs of the broker around it. */
 export interface SessionHost {
@@ -73,7 +54,7 @@ export class Session implements SessionSeen {
   readonly lane: string;
   readonly #host: SessionHost;
   readonly #link: Link;
-  readonly #leases: Leases;
+  readonly #leases: LeaseKeeper;
   readonly #out: Outbox;
   #state: "opening" | "open" | "draining" | "closed" = "opening";
   #hello: Hello | undefined;
@@ -83,8 +64,6 @@ export class Session implements SessionSeen {
   /** What it held from before is settled: until then its room is not known. */
   #adopted = false;
   #claiming = 0;
-  #settling = 0;
-  #underWayBytes = 0;
   #halfClosed = false;
   #dismissed = false;
   /** The observer knows of it. */
@@ -97,7 +76,11 @@ export class Session implements SessionSeen {
     this.lane = lane;
     this.#host = host;
     this.#link = link;
-    this.#leases = new Leases(host.clock);
+    this.#leases = new LeaseKeeper(host, this, {
+      say: (put) => this.#say(put),
+      read: (on) => this.#link.read(on),
+      settled: () => this.#endWhenDone(),
+    });
     this.#out = new Outbox(host.clock, link, (job, seq) => this.#leases.sent(job, seq));
     this.#lastHeard = host.clock.monotonic();
     this.#every(HELLO_TIMEOUT_MS, () => {
@@ -106,10 +89,6 @@ export class Session implements SessionSeen {
     });
   }
 
-  /** As the storage names the holder of a lease. */
-  get #owner(): string {
-    return `${this.#host.brokerId}.${this.lane}`;
-  }
   get workerId(): string {
     return this.#hello?.workerId ?? "";
   }
@@ -164,7 +143,7 @@ export class Session implements SessionSeen {
   taken(reserved: number, jobs: Claimed[]): void {
     this.#claiming -= reserved;
     if (this.#state !== "open") {
-      for (const job of jobs) void this.#return(job, false);
+      for (const job of jobs) void this.#leases.giveBack(job, false);
       return;
     }
     for (const job of jobs) this.#leases.add(job);
@@ -173,7 +152,7 @@ export class Session implements SessionSeen {
 
   /** A lease of this stream that nobody knows whether it is there: if so, it goes back as undelivered. */
   disown(ref: LeaseRef): void {
-    void this.#return({ ...ref, ...attemptOf(ref) }, false);
+    void this.#leases.giveBack({ ...ref, ...attemptOf(ref) }, false);
   }
 
   /** The first message. */
@@ -210,7 +189,7 @@ export class Session implements SessionSeen {
     this.#shown = true;
     this.#host.observer.sessionOpened(this);
     this.#host.announced(hello.services ?? []);
-    await this.#adopt(hello.held);
+    await this.#leases.adopt(hello.held);
     this.#adopted = true;
     this.#host.roomChanged(this);
   }
@@ -227,10 +206,10 @@ export class Session implements SessionSeen {
     }
     if (frame.receivedSeq > 0n) this.#received(frame.receivedSeq);
     if (frame.ping !== undefined) this.#say((out) => (out.pong = frame.ping as bigint));
-    if (frame.pong !== undefined && this.#hello?.renewOnPong) this.#renewAll();
-    if (frame.renewals.length > 0) this.#renew(frame.renewals);
-    for (const settlement of frame.settlements) void this.#settle(settlement);
-    for (const report of frame.progress) this.#report(report);
+    if (frame.pong !== undefined && this.#hello?.renewOnPong) this.#leases.renew(this.#leases.received);
+    if (frame.renewals.length > 0) this.#leases.renew(frame.renewals);
+    for (const settlement of frame.settlements) void this.#leases.settle(settlement);
+    for (const report of frame.progress) this.#leases.report(report);
     if (frame.queues !== undefined) this.#queues = frame.queues;
     if (frame.services !== undefined) this.#host.announced(frame.services);
     if (frame.window !== undefined) this.#window = Math.min(frame.window, MAX_WINDOW);
@@ -262,7 +241,10 @@ export class Session implements SessionSeen {
     if (this.#state === "opening") return this.#fail(new CallError("BROKER_DRAINING", "this broker is shutting down"));
     if (this.#state !== "open") return;
     this.#state = "draining";
-    for (const job of this.#out.unsent()) this.#giveBack(job);
+    for (const job of this.#out.unsent()) {
+      this.#leases.drop(job);
+      void this.#leases.giveBack(job, false);
+    }
     this.#say((out) => (out.drain = reason));
   }
 
@@ -303,218 +285,17 @@ export class Session implements SessionSeen {
     this.#state = "closed";
     for (const timer of this.#timers) timer.cancel();
     this.#out.close();
-    const leases = this.#leases.all();
-    for (const lease of leases) this.#leases.drop(lease);
+    const leases = this.#leases.takeAll();
     this.#host.closed(this);
     if (this.#shown) this.#host.observer.sessionClosed(this, error);
-    void this.#letGo(leases);
-  }
-
-  /** What was received has the reconnect grace left; what was not goes back at once. */
-  async #letGo(leases: Lease[]): Promise<void> {
-    const received = leases.filter((lease) => lease.received);
-    for (const lease of received) this.#host.observer.leaseLost(lease, "stream_ended");
-    await Promise.allSettled([
-      ...leases.filter((lease) => !lease.received).map((lease) => this.#return(lease, lease.seq > 0n)),
-      ...byQueue(received).map(([queue, items]) =>
-        this.#extend({ queue, items, mode: "shorten", leaseMs: this.#host.settings.reconnectGraceMs }),
-      ),
-    ]);
-    for (const [queue] of byQueue(received)) this.#host.expectTick(queue, this.#host.settings.reconnectGraceMs);
-  }
-
-  async #return(lease: (LeaseRef & AttemptSeen) | Claimed, sent: boolean): Promise<void> {
-    const attempt = "since" in lease ? lease : attemptOf(lease);
-    await this.#settleStored(lease, { kind: "undelivered", sent, lane: this.lane }, attempt).catch(() => {
-      // The storage is away; the lease runs out by itself.
-    });
-  }
-
-  #giveBack(job: Claimed): void {
-    this.#leases.drop(job);
-    void this.#return(job, false);
+    void this.#leases.letGo(leases);
   }
 
   #received(seq: bigint): void {
     const stuck = this.#stuck;
-    this.#leases.received(seq);
+    this.#leases.confirmed(seq);
     this.#out.confirmed(seq);
     if (stuck) this.#host.roomChanged(this);
-  }
-
-  async #adopt(held: LeaseRef[]): Promise<void> {
-    await Promise.all(
-      byQueue(held).map(async ([queue, items]) => {
-        const answers = await this.#askToAdopt(queue, items);
-        for (const [i, answer] of answers.entries()) this.#adoption(refOf(items[i]!), answer);
-      }),
-    );
-  }
-
-  /** Asks until it is answered: the end of the stream before has shortened the leases, and nobody else makes them long again. */
-  async #askToAdopt(queue: string, items: LeaseRef[]): Promise<ExtendAnswer[]> {
-    const { clock, settings } = this.#host;
-    while (this.#state !== "closed") {
-      const asked = this.#extend({ queue, items, mode: "adopt", leaseMs: settings.leaseMs });
-      const answers = await asked.catch(() => undefined);
-      if (answers) return answers;
-      await new Promise<void>((resolve) => clock.setTimer(resolve, ADOPT_RETRY_MS, { unref: true }));
-    }
-    return [];
-  }
-
-  #adoption(ref: LeaseRef, answer: ExtendAnswer): void {
-    if (answer.kind === "lost") {
-      return this.#say((out) => out.lost.push({ ...ref, reason: "not this worker's any more" }));
-    }
-    if (this.#state === "closed") return;
-    this.#leases.adopt(ref);
-    this.#say((out) => out.adopted.push(ref));
-    if (answer.cancelRequested) this.#say((out) => out.cancels.push(ref));
-    // An adoption that ran twice, because its answer was lost, finds this stream itself.
-    const { previousOwner } = answer;
-    if (previousOwner !== "" && previousOwner !== this.#owner) this.#host.supersede(previousOwner);
-  }
-
-  #renewAll(): void {
-    this.#renew(this.#leases.all().filter((lease) => lease.received));
-  }
-
-  #renew(refs: readonly LeaseRef[]): void {
-    for (const [queue, items] of byQueue(refs)) {
-      void this.#extend({ queue, items, mode: "renew", leaseMs: this.#host.settings.leaseMs })
-        .then((answers) => {
-          for (const [i, item] of items.entries()) {
-            const answer = answers[i];
-            if (answer?.kind === "lost") this.#lost(item, "expired");
-            else this.#leases.renewed(item);
-            if (answer?.kind === "ok" && answer.cancelRequested) this.#say((out) => out.cancels.push(refOf(item)));
-          }
-        })
-        .catch(() => {
-          // The storage is away: the next renewal asks again.
-        });
-    }
-  }
-
-  #lost(ref: LeaseRef, reason: string): void {
-    this.#drop(ref, "expired");
-    this.#say((out) => out.lost.push({ ...refOf(ref), reason }));
-    this.#host.roomChanged(this);
-  }
-
-  /** The storage says that it is not ours any more. What was not held is no loss: it was told of before. */
-  #drop(ref: LeaseRef, why: LeaseLoss): void {
-    const lease = this.#leases.find(ref);
-    if (!lease) return;
-    this.#leases.drop(ref);
-    this.#host.observer.leaseLost(lease, why);
-  }
-
-  #extend(request: Omit<Extend, "lane">): ReturnType<Storage["extend"]> {
-    return this.#paced(0, this.#host.storage.extend({ ...request, lane: this.lane }));
-  }
-
-  /** A worker that sends faster than the storage answers is read more slowly. */
-  #paced<T>(bytes: number, verb: Promise<T>): Promise<T> {
-    this.#underWay(VERB_BYTES + bytes);
-    const over = () => this.#underWay(-VERB_BYTES - bytes);
-    verb.then(over, over);
-    // Not what `then` made of it: that comes later, after what else the answer sets off.
-    return verb;
-  }
-
-  #underWay(bytes: number): void {
-    const before = this.#underWayBytes;
-    this.#underWayBytes += bytes;
-    const [over, wasOver] = [this.#underWayBytes > MAX_UNDER_WAY_BYTES, before > MAX_UNDER_WAY_BYTES];
-    if (over !== wasOver) this.#link.read(!over);
-  }
-
-  async #settle(settlement: Settlement): Promise<void> {
-    this.#settling++;
-    const { outcome, rejected } = this.#judged(settlement);
-    try {
-      const attempt = this.#leases.find(settlement) ?? attemptOf(settlement);
-      const bytes = outcome.kind === "completed" ? outcome.payload.data.length : 0;
-      const answer = await this.#paced(bytes, this.#settleStored(settlement, outcome, attempt));
-      this.#leases.drop(settlement);
-      if (answer.kind === "lost") this.#answer(settlement, "lease_lost");
-      else if (rejected) this.#answer(settlement, "rejected", rejected);
-      else this.#answer(settlement, answer.kind === "duplicate" ? "duplicate" : "ok");
-    } catch (error) {
-      if (!(error instanceof StorageUnavailable)) throw error;
-      this.#answer(settlement, "retry");
-    } finally {
-      this.#settling--;
-      this.#endWhenDone();
-    }
-    this.#host.roomChanged(this);
-  }
-
-  /** An oversize result can never be stored: the job fails instead, for good. */
-  #judged(settlement: Settlement): { outcome: SettleOutcome; rejected?: NonNullable<Settled["status"]> } {
-    const { outcome } = settlement;
-    const limit = this.#host.settings.maxResultBytes;
-    if (outcome.kind === "completed" && outcome.payload.data.length > limit) {
-      const message = `the result has ${outcome.payload.data.length} bytes, the limit is ${limit}: store it elsewhere and return a reference`;
-      const status = { code: Code.OUT_OF_RANGE, message, details: [] };
-      const detail = { status, type: "", stack: "" };
-      return {
-        outcome: { kind: "failed", failureKind: "result_too_large", detail, retryable: false },
-        rejected: status,
-      };
-    }
-    if (outcome.kind === "failed") return { outcome: { ...outcome, failureKind: "handler" } };
-    return { outcome };
-  }
-
-  async #settleStored(ref: LeaseRef, outcome: SettleOutcome, attempt: AttemptSeen) {
-    const { storage, clock, observer } = this.#host;
-    const { queue, jobId, leaseToken } = ref;
-    const hungryHere = this.#host.hungryHere(queue);
-    const settle = { queue, jobId, leaseToken, outcome, jitter: clock.random(), hungryHere };
-    const answer = await this.#withClaim(ref, (claim) => storage.settle(claim ? { ...settle, claim } : settle));
-    if (answer.kind !== "lost") this.#host.changed(answer);
-    if (answer.kind === "settled") {
-      observer.settled(attempt, outcome.kind, answer.status);
-      if (isTerminal(answer.status.state)) observer.ended(answer.status, attempt);
-    }
-    return answer;
-  }
-
-  /** What frees a place in the window fetches the next job on the same way. */
-  async #withClaim(ref: LeaseRef, settle: (claim?: Claim) => Promise<SettleAnswer>): Promise<SettleAnswer> {
-    const claim = this.#leases.has(ref) ? this.#host.claimAlong(this, ref.queue) : undefined;
-    try {
-      const answer = await settle(claim?.request);
-      // First: what is fetched may be the same job.
-      if (answer.kind === "lost") this.#drop(ref, "late_settlement");
-      claim?.answered(answer.claimed);
-      return answer;
-    } catch (error) {
-      claim?.failed();
-      throw error;
-    }
-  }
-
-  #answer(settlement: Settlement, result: Settled["result"], status?: Settled["status"]): void {
-    this.#say((out) => out.settled.push({ settleId: settlement.settleId, result, ...(status && { status }) }));
-  }
-
-  #report(report: LeaseRef & { progress: Progress }): void {
-    const held = this.#leases.report(report, report.progress, (progress) => void this.#storeProgress(report, progress));
-    if (!held) this.#say((out) => out.lost.push({ ...refOf(report), reason: "not leased to this stream" }));
-  }
-
-  async #storeProgress(ref: LeaseRef, progress: Progress): Promise<void> {
-    try {
-      const answer = await this.#host.storage.progress({ ...refOf(ref), progress });
-      if (answer.kind === "ok") this.#host.watched(answer);
-      else if (this.#leases.has(ref)) this.#lost(ref, "expired");
-    } catch {
-      // Progress is for people: the next report replaces this one.
-    }
   }
 
   #startTimers(renewOnPong: boolean): void {
@@ -528,7 +309,7 @@ export class Session implements SessionSeen {
     });
     // A job that outlives its delivery lease gets the full one; a short job never costs this write.
     this.#every(deliveryLeaseMs(leaseMs) / 2, () => {
-      this.#renew(this.#leases.all().filter((lease) => lease.received && !lease.full));
+      this.#leases.renew(this.#leases.received.filter((lease) => !lease.full));
       return true;
     });
     const interval = renewOnPong ? Math.min(pingIntervalMs, leaseMs / 3) : pingIntervalMs;
@@ -569,7 +350,7 @@ export class Session implements SessionSeen {
 
   #endWhenDone(): void {
     const done = this.#halfClosed || (this.#dismissed && this.#leases.size === 0);
-    if (done && this.#settling === 0 && this.#state !== "closed") this.finish();
+    if (done && this.#leases.settling === 0 && this.#state !== "closed") this.finish();
   }
 }
 

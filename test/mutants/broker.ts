@@ -114,7 +114,7 @@ export const broker: readonly Mutant[] = [
   {
     name: "lost-settlement-forgets-its-claim",
     why: "a settlement whose answer is lost leaves a job leased that no worker gets",
-    file: "server/broker/session.ts",
+    file: "server/broker/lease-keeper.ts",
     find: "claim?.failed();",
     replace: "claim?.answered(undefined);",
     tests: ["test/broker/fused.test.ts"],
@@ -158,7 +158,7 @@ export const broker: readonly Mutant[] = [
     name: "stream-end-keeps-leases",
     why: "jobs of a worker that died come back only after their whole lease",
     file: "server/broker/session.ts",
-    find: "void this.#letGo(leases);",
+    find: "void this.#leases.letGo(leases);",
     replace: "",
     tests: sessions,
     only: /a stream that ends/,
