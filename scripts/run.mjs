@@ -42,7 +42,7 @@ const tasks = {
       installIfPossible({ "apt-get": "nats-server rabbitmq-server strace", brew: "nats-server" });
     return await run("node", ["bench/run.ts", ...args]);
   },
-  /** Power losses, random bytes and floods, many more of them than `npm test` has, from another seed each time. */
+  /** Power losses, random bytes, floods and histories in lockstep, many more of them than `npm test` has; random where they can be. */
   torture(args) {
     const more = {
       CRASH_RUNS: "20",
@@ -50,9 +50,16 @@ const tasks = {
       FUZZ_RUNS: "2000",
       FUZZ_SEED: `${Date.now() % 1e9}`,
       FLOOD_STREAMS: "40000",
+      LOCKSTEP_RUNS: "200",
     };
     Object.assign(process.env, { ...more, ...process.env });
-    return run("vitest", ["run", "test/storage/sqlite/crash-points", "test/transport", ...args]);
+    return run("vitest", [
+      "run",
+      "test/storage/sqlite/crash-points",
+      "test/storage/lockstep",
+      "test/transport",
+      ...args,
+    ]);
   },
   /** What a broker holds of each kind, and whether it answers. */
   async scale(args) {

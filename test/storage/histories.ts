@@ -8,13 +8,14 @@ import type {
   SettleOutcome,
   Storage,
 } from "../../server/storage/storage.ts";
-import { completed, failed, LEASE, payload, SECOND, specOf, undelivered } from "./specs.ts";
+import { completed, failed, payload, SECOND, specOf, undelivered } from "./specs.ts";
 
 /**
  * All durations are multiples of this, and a history takes less real time than a tenth of it. So a backend whose time
  * also moves by itself decides everything as one whose time stands still: nothing is due just before or after a step.
  */
-export const GRID = 10 * SECOND;
+export const GRID = 100 * SECOND;
+const LEASE = 3 * GRID;
 
 const states = ["scheduled", "queued", "running", "succeeded", "failed", "cancelled"] as const;
 

@@ -5,6 +5,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { afterAll } from "vitest";
 import { ManualClock } from "../../protocol/manual-clock.ts";
 import { openStorage } from "../../server/storage/open.ts";
 import type { Storage, StorageOptions } from "../../server/storage/storage.ts";
@@ -53,11 +54,26 @@ const memory: Backend = {
   },
 };
 
+/** The folders of a test file's databases: what is not in use is taken again, with the room that SQLite keeps beside its file. */
+const folders: string[] = [];
+const free: string[] = [];
+afterAll(async () => {
+  free.length = 0;
+  for (const folder of folders.splice(0)) await rm(folder, { recursive: true });
+});
+
+async function emptyFolder(): Promise<string> {
+  const folder = free.pop() ?? (await mkdtemp(join(tmpdir(), "queuecall-")));
+  if (!folders.includes(folder)) folders.push(folder);
+  for (const end of ["", "-wal", "-shm"]) await rm(join(folder, `jobs.db${end}`), { force: true });
+  return folder;
+}
+
 const sqlite: Backend = {
   name: "sqlite",
   async open(options = {}) {
     const clock = new ManualClock();
-    const folder = await mkdtemp(join(tmpdir(), "queuecall-"));
+    const folder = await emptyFolder();
     const open = () => openStorage(`sqlite:${join(folder, "jobs.db")}`, testOptions(clock, options));
     let storage = await open();
     return {
@@ -72,7 +88,7 @@ const sqlite: Backend = {
       },
       async close() {
         await storage.close();
-        await rm(folder, { recursive: true });
+        free.push(folder);
       },
     };
   },

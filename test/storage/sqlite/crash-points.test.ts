@@ -21,7 +21,7 @@ const STEPS = 36;
 const RUNS = Number(process.env.CRASH_RUNS ?? 1);
 const SEEDS = process.env.CRASH_SEED ? [Number(process.env.CRASH_SEED)] : Array.from({ length: RUNS }, (_, i) => i + 1);
 /** Images of one step that are opened, a sample of all: CRASH_IMAGES=n. */
-const IMAGES = Number(process.env.CRASH_IMAGES ?? 24);
+const IMAGES = Number(process.env.CRASH_IMAGES ?? 10);
 /** Every so often a job so large that a few of them make SQLite copy its log into the main file. */
 const LARGE_EVERY = 4;
 const LARGE_BYTES = 600_000;
