@@ -44,6 +44,7 @@ const tasks = {
   },
   /** Power losses, random bytes, floods and histories in lockstep, many more of them than `npm test` has; random where they can be. */
   torture(args) {
+    useRedis();
     const more = {
       CRASH_RUNS: "20",
       CRASH_IMAGES: "100",
@@ -51,12 +52,14 @@ const tasks = {
       FUZZ_SEED: `${Date.now() % 1e9}`,
       FLOOD_STREAMS: "40000",
       LOCKSTEP_RUNS: "200",
+      KILL_ROUNDS: "40",
     };
     Object.assign(process.env, { ...more, ...process.env });
     return run("vitest", [
       "run",
       "test/storage/sqlite/crash-points",
       "test/storage/lockstep",
+      "test/faults/kill-loop",
       "test/transport",
       ...args,
     ]);

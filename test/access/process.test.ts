@@ -2,7 +2,8 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { parseTokens } from "../../server/access/token-file.ts";
 import { loadConfig } from "../../server/config.ts";
-import { Child, complete } from "../support/processes.ts";
+import { command } from "../support/command.ts";
+import { Child } from "../support/processes.ts";
 import { redisUnavailable, startRedis } from "../support/redis.ts";
 import { Folder, role } from "./rig.ts";
 
@@ -24,7 +25,7 @@ test("a broken token file: 78 and one line with file, line and field", async () 
 });
 
 test("token, commands, SIGHUP; the token is in no output", async () => {
-  const made = await complete(["cli/main.ts", "token", "--name", "new one", "--queue", "mail/*", "--verb", "enqueue"]);
+  const made = await command(["token", "--name", "new one", "--queue", "mail/*", "--verb", "enqueue"]);
   const { token, entry } = JSON.parse(made.stdout);
   expect(token).toMatch(/^qct_[\w-]{43}$/);
   expect(parseTokens(JSON.stringify([entry]), "t")).toMatchObject([
@@ -35,8 +36,7 @@ test("token, commands, SIGHUP; the token is in no output", async () => {
   await using broker = serve(["--tokens", file, "--log-level", "trace", "--log-format", "json"]);
   const [, address] = await broker.line(READY);
   const env = { QUEUECALL_URL: `http://${address}` };
-  const enqueue = (args: string[], more = {}) =>
-    complete(["cli/main.ts", "enqueue", "mail/a", ...args], { env: { ...env, ...more } });
+  const enqueue = (args: string[], more = {}) => command(["enqueue", "mail/a", ...args], { ...env, ...more });
   expect((await enqueue([])).code).toBe(77);
   expect((await enqueue([], { QUEUECALL_TOKEN: mailer.token })).code).toBe(0);
   const refused = await enqueue(["--token-file", folder.write("token", `${token}\n`)]);
@@ -46,7 +46,7 @@ test("token, commands, SIGHUP; the token is in no output", async () => {
   broker.process.kill("SIGHUP");
   await broker.line(/tokens read again/);
   expect((await enqueue(["--token-file", folder.file("token")])).code).toBe(0);
-  const get = await complete(["cli/main.ts", "get", "mail/a", "x"], { env: { ...env, QUEUECALL_TOKEN: token } });
+  const get = await command(["get", "mail/a", "x"], { ...env, QUEUECALL_TOKEN: token });
   expect([get.code, get.stderr]).toEqual([77, expect.stringContaining("new one has no right to wait on queue mail/a")]);
 
   const { code, stdout, stderr } = await broker.kill("SIGTERM");

@@ -11,7 +11,7 @@ import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.js"
 import { BrokerService } from "../../gen/queuecall/v1/broker_pb.js";
 import { AccessRefused, createBroker } from "../../server/index.ts";
 import { createWorker } from "../../worker/index.ts";
-import { complete } from "../support/processes.ts";
+import { command } from "../support/command.ts";
 import { Authority, hasOpenssl, type Pair, pemOf } from "./certificates.ts";
 import { bearer, Folder, role, startGuarded } from "./rig.ts";
 
@@ -268,14 +268,14 @@ describe.skipIf(!hasOpenssl)("tls", () => {
 
   test("the command: --tls-ca, --tls-cert, --tls-key", async () => {
     await using server = await start({ clientCa: authority.file });
-    const enqueue = ["cli/main.ts", "enqueue", "q", "--url", `https://${server.grpcAddress}`, "--timeout", "3s"];
+    const enqueue = ["enqueue", "q", "--url", `https://${server.grpcAddress}`, "--timeout", "3s"];
     const own = ["--tls-ca", authority.file, "--tls-cert", mailer.cert, "--tls-key", mailer.key];
-    const ended = await complete([...enqueue, ...own]);
+    const ended = await command([...enqueue, ...own]);
     expect([ended.code, JSON.parse(ended.stdout).disposition]).toEqual([0, "created"]);
-    const health = ["cli/main.ts", "health", "--url", `https://${server.grpcAddress}`];
-    expect((await complete([...health, ...own])).code).toBe(0);
-    expect((await complete([...enqueue, "--tls-ca", authority.file])).code).toBe(69);
-    expect((await complete([...enqueue, "--tls-cert", mailer.cert])).stderr).toContain(
+    const health = ["health", "--url", `https://${server.grpcAddress}`];
+    expect((await command([...health, ...own])).code).toBe(0);
+    expect((await command([...enqueue, "--tls-ca", authority.file])).code).toBe(69);
+    expect((await command([...enqueue, "--tls-cert", mailer.cert])).stderr).toContain(
       "give both --tls-cert and --tls-key",
     );
   });

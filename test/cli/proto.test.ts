@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadSync } from "@grpc/proto-loader";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { complete, root } from "../support/processes.ts";
+import { command } from "../support/command.ts";
+import { root } from "../support/processes.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -12,7 +13,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-const write = (out: string) => complete(["cli/main.ts", "proto", "--out", out]);
+const write = (out: string) => command(["proto", "--out", out]);
 
 test("the files are there, are ours, and load on their own", async () => {
   const out = join(folder, "new", "proto");

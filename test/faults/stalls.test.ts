@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { createQueueClient } from "../../client/index.ts";
 import type { Answer, Request, WorkerOrders } from "../chaos/load.ts";
 import { type Event, parse, type Started } from "../history/events.ts";
@@ -15,10 +15,10 @@ const LEASE_MS = 3_000;
 const settings = ["--lease", `${LEASE_MS}ms`, "--reconnect-grace", "1s", "--ping-interval", "1s"];
 
 let folder: string;
-beforeEach(() => {
+beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "queuecall-"));
 });
-afterEach(() => rmSync(folder, { recursive: true }));
+afterAll(() => rmSync(folder, { recursive: true }));
 
 const seen = (worker: string): Event[] => parse(readFileSync(join(folder, worker), "utf8"));
 const startedBy = (worker: string): Started[] => seen(worker).filter((event) => event.kind === "started");
@@ -30,7 +30,8 @@ function startWorker(stage: Stage, urls: string[], name: string, concurrency: nu
 
 const work = (ms: number): Request => ({ call: "call", ms, failures: 0, forGood: false, pad: "" });
 
-test("a worker: its handlers are told, its late results are refused, and each job ran elsewhere once", async () => {
+// At the same time: most of it is waiting.
+test.concurrent("a worker: its handlers are told, its late results are refused, and each job ran elsewhere once", async () => {
   await using stage = new Stage();
   const { url } = await stage.broker("memory:", { args: settings });
   await using client = createQueueClient({ url });
@@ -53,7 +54,7 @@ test("a worker: its handlers are told, its late results are refused, and each jo
   for (const job of ["long", "short"]) expect((await queue.get(job)).outcome?.state).toBe("succeeded");
 }, 60_000);
 
-test("Redis: the workers get time to renew, and each job runs once", async () => {
+test.concurrent("Redis: the workers get time to renew, and each job runs once", async () => {
   const redis = await startRedis();
   try {
     await using stage = new Stage();

@@ -1,16 +1,16 @@
-/** 10,000 timeouts on one connection leave it working, and leave no waiter behind. */
+/** Thousands of timeouts on one connection leave it working, and leave no waiter behind. */
 import { expect, test } from "vitest";
 import { createBroker } from "../../server/index.ts";
 import { GrpcCaller, methods } from "../support/grpc.ts";
 
-const TIMEOUTS = 10_000;
+const TIMEOUTS = 3_000;
 const IN_FLIGHT = 500;
 
 test.each([
   ["the broker answers before the deadline", 300],
   ["the caller's own deadline fires first and resets the stream", 1],
 ])(
-  "10,000 timeouts on one connection: %s",
+  "thousands of timeouts on one connection: %s",
   async (_, deadlineMs) => {
     const broker = await createBroker({ storage: "memory:", grpc: "127.0.0.1:0" });
     const caller = new GrpcCaller(broker.grpcAddress);
