@@ -1,7 +1,8 @@
 /** ioredis, as we want it: it may connect and reconnect, but it never queues, resends, or decides to try again. */
-import { Cluster, Redis } from "ioredis";
+import { Cluster, Command, Redis } from "ioredis";
 import { reconnectMs } from "../../../protocol/backoff.ts";
 import type { Clock } from "../../../protocol/clock.ts";
+import { respOf } from "./resp.ts";
 import type { Address, Target } from "./url.ts";
 
 export type Client = Redis | Cluster;
@@ -75,7 +76,14 @@ function clusterOptions(target: Target, clock: Clock, name: string) {
   };
 }
 
+/** ioredis puts a command together argument by argument, which took a tenth of a busy broker's time. */
+class PlainCommand extends Command {
+  override toWritable(): Buffer {
+    return respOf(this.name, this.args as (string | Buffer)[]);
+  }
+}
+
 /** Bytes go out as they are and come back as Buffers. */
 export function send(client: Client, name: string, args: Argument[]): Promise<Reply> {
-  return client.callBuffer(name, ...(args as (string | number | Buffer)[])) as Promise<Reply>;
+  return client.sendCommand(new PlainCommand(name, args as (string | number | Buffer)[])) as Promise<Reply>;
 }
