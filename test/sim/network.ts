@@ -98,7 +98,6 @@ export class Network<M> {
 
   heal(): void {
     this.#slow = { until: 0, mostMs: 0 };
-    this.#stalls.length = 0;
   }
 
   /** How long a message of the named process, or to it, is under way. */

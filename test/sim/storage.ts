@@ -72,7 +72,6 @@ export class SharedStorage {
   heal(): void {
     this.verbFaults.clear();
     this.hintFaults.clear();
-    this.stalledUntil = 0;
   }
 
   verbFault(): VerbFault | undefined {

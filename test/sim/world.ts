@@ -77,7 +77,7 @@ export class World {
     else this.#fault(step);
   }
 
-  /** Everything works again: what is dead or stopped comes back, nothing is lost or late from here on. */
+  /** Everything works again: what is dead or stopped comes back, nothing is lost from here on, nor late once a stall is over. */
   heal(): void {
     for (const revive of [...this.#revivals]) revive();
     this.storage.heal();
@@ -210,14 +210,14 @@ export class World {
         return this.#network.cut(step.who);
       case "stall":
         this.#network.stall(step.who, step.direction, step.forMs);
-        return this.#during({ fault: `stall ${step.direction}`, on: "network", who: step.who }, step.forMs, () => {});
+        return this.#lasting({ fault: `stall ${step.direction}`, on: "network", who: step.who }, step.forMs, () => {});
       case "slow":
         return this.#slow(step);
       case "verbs":
         return this.#breakVerbs(step);
       case "stall-storage":
         this.storage.stalledUntil = Math.max(this.storage.stalledUntil, this.time.now + step.forMs);
-        return this.#during({ fault: "stall", on: "storage" }, step.forMs, () => this.storage.reconnected());
+        return this.#lasting({ fault: "stall", on: "storage" }, step.forMs, () => this.storage.reconnected());
       case "hints":
         this.storage.hintFaults.set(step.fault, step.rate);
         return this.#during({ fault: `hints ${step.fault}`, on: "storage", harmless: true }, step.forMs, () =>
@@ -362,6 +362,15 @@ export class World {
     };
     const timer = this.time.after(ms, revive);
     this.#revivals.add(revive);
+  }
+
+  /** A fault that healing does not end: what it holds back arrives when it is over. */
+  #lasting(fault: Omit<Fault, "at" | "by" | "kind" | "phase">, ms: number, over: () => void): void {
+    this.#note({ ...fault, phase: "begin" });
+    this.time.after(ms, () => {
+      this.#note({ ...fault, phase: "end" });
+      over();
+    });
   }
 
   #note(fault: Omit<Fault, "at" | "by" | "kind">): void {
