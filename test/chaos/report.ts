@@ -1,6 +1,6 @@
 /** What came of a run, for people: the numbers, and the history of what is wrong. */
 import { check, explain, type Limits, summarize } from "../history/check.ts";
-import { describe, type Event } from "../history/events.ts";
+import { describe, type Event, type Returned } from "../history/events.ts";
 import type { Aftermath } from "./battle.ts";
 import { PATIENT_MS } from "./load.ts";
 
@@ -20,6 +20,7 @@ export function report(aftermath: Aftermath, limits: Limits, { strictly = false 
   console.log(
     `calls with ${PATIENT_MS / 1000} s that failed ${failed.length}, slowest drain ${Math.round(slowestDrainMs)} ms`,
   );
+  if (failed.length > 0) console.log("of these", reasons(failed));
   console.log(`lost ${of("lost")}, waits late ${of("wait")}, unhandled errors ${alarms.length}`);
   const complaints = [...alarms, ...(strictly ? failed.map((event) => describe(event, events[0]?.at)) : [])];
   for (const complaint of complaints.slice(0, MAX_SHOWN)) console.log(complaint);
@@ -27,6 +28,17 @@ export function report(aftermath: Aftermath, limits: Limits, { strictly = false 
     for (const violation of each.slice(0, MAX_SHOWN)) console.log(explain(violation, events[0]?.at));
   }
   return violations.length + complaints.length;
+}
+
+/** How often each reason was given; ids and numbers in it apart. */
+function reasons(failed: readonly Event[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const event of failed) {
+    const { reason = "", end } = event as Returned;
+    const text = reason.replace(/\bjob \S+/i, "job …").replace(/\d+/g, "…") || end;
+    counts[text] = (counts[text] ?? 0) + 1;
+  }
+  return counts;
 }
 
 /** A caller that finds no time to run is late, whoever restarts. */
