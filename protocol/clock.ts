@@ -26,21 +26,42 @@ export interface Clock {
   randomBytes(length: number): Uint8Array;
 }
 
+/** One object and no closures: a broker has some for each call that waits. Longer waits than setTimeout can take are taken in steps. */
+class SystemTimer implements Timer {
+  readonly #fn: () => void;
+  readonly #unref: boolean;
+  #left: number;
+  #handle: NodeJS.Timeout | undefined;
+
+  constructor(fn: () => void, ms: number, unref: boolean) {
+    this.#fn = fn;
+    this.#unref = unref;
+    this.#left = Math.max(ms, 0);
+    this.#arm();
+  }
+
+  cancel(): void {
+    clearTimeout(this.#handle);
+  }
+
+  #arm(): void {
+    const step = Math.min(this.#left, MAX_TIMER_MS);
+    this.#left -= step;
+    this.#handle = setTimeout(SystemTimer.#fire, step, this);
+    if (this.#unref) this.#handle.unref();
+  }
+
+  static #fire(timer: SystemTimer): void {
+    if (timer.#left > 0) timer.#arm();
+    else timer.#fn();
+  }
+}
+
 /** The real thing. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  setTimer(fn, ms, options) {
-    let handle: NodeJS.Timeout;
-    // setTimeout wraps above 2^31−1 ms: longer waits are taken in steps.
-    const arm = (left: number) => {
-      const step = Math.min(Math.max(left, 0), MAX_TIMER_MS);
-      handle = setTimeout(() => (left > step ? arm(left - step) : fn()), step);
-      if (options?.unref) handle.unref();
-    };
-    arm(ms);
-    return { cancel: () => clearTimeout(handle) };
-  },
+  setTimer: (fn, ms, options) => new SystemTimer(fn, ms, options?.unref === true),
   defer: (fn) => void setImmediate(fn),
   random: () => Math.random(),
   randomBytes: (length) => (length > POOLED_BYTES ? randomBytes(length) : pooled(length)),

@@ -69,17 +69,21 @@ export class Callers {
   }
 
   /** Stores the job and waits for its outcome. While it waits, nothing of the spec is held. */
-  async enqueueAndWait(
+  enqueueAndWait(
     spec: JobSpec,
     requestId: Uint8Array,
     waitTimeoutMs: number | undefined,
     call: Call,
   ): Promise<Accepted> {
-    this.#o.refusals.whileDraining();
-    const waiter = this.#open(spec, call);
-    const began = this.#o.clock.monotonic();
-    // Not awaited here: what this function was given would live as long as the wait.
-    return this.#outcome(waiter, this.#store(spec, requestId, call, "waiters"), began, waitTimeoutMs, call);
+    try {
+      this.#o.refusals.whileDraining();
+      const waiter = this.#open(spec, call);
+      const began = this.#o.clock.monotonic();
+      // Not awaited here: what this function was given would live as long as the wait.
+      return this.#outcome(waiter, this.#store(spec, requestId, call, "waiters"), began, waitTimeoutMs, call);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   async #outcome(
@@ -89,12 +93,14 @@ export class Callers {
     waitTimeoutMs: number | undefined,
     call: Call,
   ): Promise<Accepted> {
+    let accepted: Accepted | undefined;
     try {
-      const accepted = await stored;
-      const status = await this.#wait(waiter, accepted.status, began, waitTimeoutMs, call).catch((error) => {
-        throw error instanceof CallError ? error.with({ disposition: accepted.disposition }) : error;
-      });
-      return { ...accepted, status };
+      accepted = await stored;
+      const waitMs = this.#waitMs(waitTimeoutMs, call.deadlineMs) - (this.#o.clock.monotonic() - began);
+      const end = await waiter.until(accepted.status, waitMs);
+      return { ...accepted, status: this.#ended(accepted.status, end, this.#o.clock.monotonic() - began) };
+    } catch (error) {
+      throw accepted && error instanceof CallError ? error.with({ disposition: accepted.disposition }) : error;
     } finally {
       waiter.close();
     }

@@ -22,6 +22,7 @@ export type WaitEnd =
   /** The caller went away. */
   | { kind: "abandoned" };
 
+/** There may be a hundred thousand of them: what implements it is the listener itself, without a function for each of these. */
 interface Listener {
   /** It knows of a version: only then can it be told that the job is gone. */
   armed(): boolean;
@@ -30,13 +31,19 @@ interface Listener {
   interrupted(): void;
 }
 
+/** Those who listen to one job. */
+interface Entry {
+  key: JobKey;
+  listeners: Set<Listener>;
+}
+
 export const keyOf = (key: JobKey): string => `${key.queue}\0${key.jobId}`;
 
 export class Waiters {
   readonly #clock: Clock;
   readonly #storage: Storage;
   readonly #sweepIntervalMs: number;
-  readonly #byKey = new Map<string, { key: JobKey; listeners: Set<Listener> }>();
+  readonly #byKey = new Map<string, Entry>();
   readonly #rereads = new Map<string, JobKey>();
   #rereading = false;
   #size = 0;
@@ -56,12 +63,22 @@ export class Waiters {
 
   /** Waits for one job's end. Open it before the read or enqueue that arms it, so that nothing is missed in between. */
   wait(key: JobKey): Waiter {
-    return new Waiter(this.#clock, (listener) => this.#add(key, listener));
+    const entry = this.#entry(key);
+    return this.#add(entry, new Waiter(this.#clock, this, entry));
   }
 
   /** Watches one job: resolves whenever something newer may be there. */
   watch(key: JobKey): Watcher {
-    return new Watcher(this.#clock, (listener) => this.#add(key, listener));
+    const entry = this.#entry(key);
+    return this.#add(entry, new Watcher(this.#clock, this, entry));
+  }
+
+  /** It listens no more. Safe to call more than once. */
+  remove(entry: Entry, listener: Listener): void {
+    if (!entry.listeners.delete(listener)) return;
+    this.#size--;
+    const id = keyOf(entry.key);
+    if (entry.listeners.size === 0 && this.#byKey.get(id) === entry) this.#byKey.delete(id);
   }
 
   /** A job changed, as this process or a hint says. */
@@ -95,17 +112,17 @@ export class Waiters {
     this.interruptAll();
   }
 
-  #add(key: JobKey, listener: Listener): () => void {
+  #entry(key: JobKey): Entry {
     const id = keyOf(key);
     const entry = this.#byKey.get(id) ?? { key: { queue: key.queue, jobId: key.jobId }, listeners: new Set() };
     this.#byKey.set(id, entry);
+    return entry;
+  }
+
+  #add<L extends Listener>(entry: Entry, listener: L): L {
     entry.listeners.add(listener);
     this.#size++;
-    return () => {
-      if (!entry.listeners.delete(listener)) return;
-      this.#size--;
-      if (entry.listeners.size === 0 && this.#byKey.get(id) === entry) this.#byKey.delete(id);
-    };
+    return listener;
   }
 
   async #drainRereads(): Promise<void> {
@@ -150,30 +167,39 @@ export class Waiters {
 }
 
 /** One caller's wait: settled once, whichever of its ends comes first. */
-export class Waiter {
+export class Waiter implements Listener {
   readonly #clock: Clock;
-  readonly #remove: () => void;
+  readonly #waiters: Waiters;
+  readonly #entry: Entry;
   #armed: JobStatus | undefined;
   #seen: JobStatus | undefined;
   #timer: Timer | undefined;
   #end: WaitEnd | undefined;
   #resolve: ((end: WaitEnd) => void) | undefined;
 
-  constructor(clock: Clock, add: (listener: Listener) => () => void) {
+  constructor(clock: Clock, waiters: Waiters, entry: Entry) {
     this.#clock = clock;
-    this.#remove = add({
-      changed: (status) => this.#changed(status),
-      armed: () => this.#armed !== undefined,
-      gone: () => this.#finish({ kind: "gone" }),
-      interrupted: () => this.#finish({ kind: "interrupted" }),
-    });
+    this.#waiters = waiters;
+    this.#entry = entry;
+  }
+
+  armed(): boolean {
+    return this.#armed !== undefined;
+  }
+
+  gone(): void {
+    this.#finish({ kind: "gone" });
+  }
+
+  interrupted(): void {
+    this.#finish({ kind: "interrupted" });
   }
 
   /** Waits from `status` on: a terminal state of this version or a newer one ends it. */
   until(status: JobStatus, waitMs: number): Promise<WaitEnd> {
     this.#armed = status;
-    this.#changed(status);
-    if (this.#seen) this.#changed(this.#seen);
+    this.changed(status);
+    if (this.#seen) this.changed(this.#seen);
     return new Promise((resolve) => {
       if (this.#end) return resolve(this.#end);
       if (waitMs <= 0) {
@@ -194,7 +220,7 @@ export class Waiter {
     this.#finish({ kind: "abandoned" });
   }
 
-  #changed(status: JobStatus): void {
+  changed(status: JobStatus): void {
     if (this.#armed === undefined) {
       // The answer that arms it is still under way; older runs of the id may be what this speaks of.
       if (this.#seen === undefined || status.version > this.#seen.version) this.#seen = status;
@@ -209,7 +235,7 @@ export class Waiter {
     if (this.#end) return;
     this.#end = end;
     this.#timer?.cancel();
-    this.#remove();
+    this.#waiters.remove(this.#entry, this);
     this.#resolve?.(end);
   }
 }
@@ -217,21 +243,34 @@ export class Waiter {
 export type WatchEvent = "changed" | "heartbeat" | "interrupted" | "closed";
 
 /** One caller's watch: says that it is time to read again, never what. */
-export class Watcher {
+export class Watcher implements Listener {
   readonly #clock: Clock;
-  readonly #remove: () => void;
+  readonly #waiters: Waiters;
+  readonly #entry: Entry;
   #version = 0;
   #pending: WatchEvent | undefined;
   #wake: ((event: WatchEvent) => void) | undefined;
 
-  constructor(clock: Clock, add: (listener: Listener) => () => void) {
+  constructor(clock: Clock, waiters: Waiters, entry: Entry) {
     this.#clock = clock;
-    this.#remove = add({
-      changed: (status) => status.version > this.#version && this.#signal("changed"),
-      armed: () => true,
-      gone: () => this.#signal("changed"),
-      interrupted: () => this.#signal("interrupted"),
-    });
+    this.#waiters = waiters;
+    this.#entry = entry;
+  }
+
+  changed(status: JobStatus): void {
+    if (status.version > this.#version) this.#signal("changed");
+  }
+
+  armed(): boolean {
+    return true;
+  }
+
+  gone(): void {
+    this.#signal("changed");
+  }
+
+  interrupted(): void {
+    this.#signal("interrupted");
   }
 
   /** The version last sent: older news is no news. */
@@ -257,7 +296,7 @@ export class Watcher {
   }
 
   close(): void {
-    this.#remove();
+    this.#waiters.remove(this.#entry, this);
     this.#signal("closed");
   }
 

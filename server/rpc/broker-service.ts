@@ -42,7 +42,7 @@ export function brokerService(broker: Broker): { unary: UnaryMethod[]; streams: 
         return broker.callers.enqueue(spec, requestId(item.requestId, clock), call);
       }),
       // Not awaited here: what was asked would live as long as the wait.
-      unary(method.enqueueAndWait, ["enqueue", "wait"], ofSpec, async (request, call) => {
+      unary(method.enqueueAndWait, ["enqueue", "wait"], ofSpec, (request, call) => {
         const spec = jobSpec(request.spec, request.requestId, clock, settings);
         const wait = waitTimeoutMs(request.waitTimeout);
         return broker.callers

@@ -29,11 +29,15 @@ export function unary<I extends DescMessage, O extends DescMessage>(
   const encode = (answer: MessageInitShape<O>) => wire.encode(method.output, answer);
   return {
     path: pathOf(method),
-    async handle(bytes, call, access) {
-      const request = decode(method.input, bytes);
-      access?.require(verbs, [queueOf(request)]);
-      // Not awaited here: the request would live as long as the call.
-      return handle(request, call, access).then(encode);
+    // Nothing is awaited here: the request would live as long as the call, and so would a promise more for each.
+    handle(bytes, call, access) {
+      try {
+        const request = decode(method.input, bytes);
+        access?.require(verbs, [queueOf(request)]);
+        return handle(request, call, access).then(encode);
+      } catch (error) {
+        return Promise.reject(error);
+      }
     },
   };
 }
