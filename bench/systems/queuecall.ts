@@ -163,7 +163,7 @@ async function asked(stage: Stage, { storage }: Shape): Promise<Sample> {
   const info = String(await admin.info("stats", "commandstats"));
   const count = (pattern: RegExp) => Number(pattern.exec(info)?.[1] ?? 0);
   return {
-    "scripts a job": count(/cmdstat_evalsha:calls=(\d+)/),
+    "scripts a job": count(/cmdstat_fcall:calls=(\d+)/),
     "bytes into Redis": count(/total_net_input_bytes:(\d+)/),
     "bytes out of Redis": count(/total_net_output_bytes:(\d+)/),
   };

@@ -123,7 +123,7 @@ export const pairFaults: readonly FaultKind<RedisPair>[] = [
     await master.admin.call("CLIENT", "PAUSE", String(2 * leaseMs), "ALL");
     await master.admin.ping();
   }),
-  storageFault("SCRIPT FLUSH", ({ master }) => repeated(10, 100, () => master.admin.script("FLUSH"))),
+  storageFault("FUNCTION FLUSH", ({ master }) => repeated(10, 100, () => master.admin.call("FUNCTION", "FLUSH"))),
   storageFault("CLIENT KILL", ({ master }, { much }) =>
     repeated(4, between(50, 500, much), async () => {
       for (const type of ["normal", "pubsub"]) await master.admin.call("CLIENT", "KILL", "TYPE", type);

@@ -29,7 +29,7 @@ export const redis: readonly Mutant[] = [
     name: "lua-returns-what-was-adopted",
     why: "a broker that drains hands a job to a second worker, although its own has moved on with it",
     file: lua("settling"),
-    find: "  if received_elsewhere(job, kind) then return { 'lost', false } end\n",
+    find: "  if received_elsewhere(job, at, kind) then return { 'lost', false } end\n",
     replace: "",
     tests: [contract("settle")],
     only,

@@ -4,46 +4,39 @@ import { attemptMessage } from "../../job/lifecycle.ts";
 import { encodeEnvelope, encodeFailure, encodePayload, encodeRetries } from "../blob.ts";
 import type { Claim, ClaimAtOnce, SettleOutcome } from "../storage.ts";
 import type { Argument } from "./client.ts";
+import { DEFAULT_BACKOFF } from "./record.ts";
 
-/** ARGV 7 to 15 of enqueue.lua. */
+/** ARGV 7 to 13 of enqueue.lua. */
 export function specArguments(spec: JobSpec, { maxLength, maxBytes }: QueueLimits = unlimited): Argument[] {
+  const { priority, delayMs, maxAttempts, runTimeoutMs, startTimeoutMs, resultTtlMs } = spec;
+  const retries = encodeRetries(spec);
   return [
     spec.digest,
     spec.onDuplicate,
     flag(spec.rejectPayloadMismatch),
-    numbersOf(spec),
-    encodeRetries(spec),
+    doubles(delayMs, maxLength, maxBytes, priority, maxAttempts, runTimeoutMs, startTimeoutMs, resultTtlMs),
+    retries === DEFAULT_BACKOFF ? "" : retries,
     encodeEnvelope(spec),
     encodePayload(spec.payload),
-    limit(maxLength),
-    limit(maxBytes),
   ];
 }
 
-/** ARGV 10 of enqueue.lua: one argument where each would cost the server as much as what it does with it. */
-function numbersOf({ priority, delayMs, maxAttempts, runTimeoutMs, startTimeoutMs, resultTtlMs }: JobSpec): Buffer {
-  const numbers = [priority, delayMs, maxAttempts, runTimeoutMs, startTimeoutMs, resultTtlMs];
-  const packed = Buffer.allocUnsafe(8 * numbers.length);
-  for (const [i, number] of numbers.entries()) packed.writeDoubleLE(number, 8 * i);
-  return packed;
-}
-
-/** ARGV 16 to 19 of enqueue.lua. */
+/** ARGV 14 to 17 of enqueue.lua. */
 export function claimAtOnceArguments(claim: ClaimAtOnce | undefined): Argument[] {
   return claim ? [claim.lane, claim.workerId, claim.leaseToken, claim.leaseMs] : [""];
 }
 
-/** What claiming.lua is told. */
+/** ARGV 3 to 6 of claim.lua. */
 export function claimArguments(request: Claim): Argument[] {
-  const { lane, claimId, workerId, max, maxBytes, tokens, leaseMs, jitter, graceMs } = request;
-  return [lane, claimId, workerId, max, maxBytes, leaseMs, jitter, graceMs ?? "", ...tokens];
+  const { lane, claimId, workerId, max, maxBytes, tokens, leaseMs, jitter, graceMs = 0 } = request;
+  return [lane, workerId, doubles(claimId, max, maxBytes, leaseMs, jitter, graceMs), Buffer.concat(tokens)];
 }
 
-/** ARGV 3 to 14 of settle.lua: how many there are where something follows. */
-export const SETTLE_TERMS = 12;
-
-export function padded(terms: Argument[], length: number): Argument[] {
-  return [...terms, ...new Array<string>(length - terms.length).fill("")];
+/** Numbers as one argument: each by itself would cost the server more than what it does with it. */
+function doubles(...numbers: number[]): Buffer {
+  const packed = Buffer.allocUnsafe(8 * numbers.length);
+  for (const [i, number] of numbers.entries()) packed.writeDoubleLE(number, 8 * i);
+  return packed;
 }
 
 /** ARGV 8 to 14 of settle.lua. */
@@ -66,10 +59,6 @@ export function outcomeArguments(outcome: SettleOutcome): Argument[] {
     case "undelivered":
       return ["", "", "", "", "", flag(outcome.sent), outcome.lane];
   }
-}
-
-function limit(most: number): Argument {
-  return Number.isFinite(most) ? most : "";
 }
 
 /** A truth, as scripts read it. */

@@ -6,6 +6,7 @@ import { Redis } from "ioredis";
 import type { Clock } from "../../../protocol/clock.ts";
 import { StorageUnavailable } from "../storage.ts";
 import { type Argument, type Client, type Reply, send } from "./client.ts";
+import { Library } from "./library.ts";
 import { judge, type Verdict } from "./redis-error.ts";
 import type { Script } from "./scripts.ts";
 
@@ -58,11 +59,13 @@ export class Link {
   readonly #lost = new Set<(error: Error) => void>();
   #stopPing = () => {};
   #gathering: Redis["stream"] | undefined;
+  readonly #library: Library;
 
   constructor(options: LinkOptions) {
     this.#o = options;
     this.#shutSince = options.clock.monotonic();
     this.#client = this.#connect();
+    this.#library = new Library(options.clock);
     this.#ping();
   }
 
@@ -78,17 +81,10 @@ export class Link {
     if (open) for (const go of this.#waiting) go();
   }
 
-  /** Runs a script. It may run twice. */
-  async run(script: Script, keys: string[], args: Argument[]): Promise<Reply> {
+  /** Runs a verb. It may run twice. */
+  run(script: Script, keys: string[], args: Argument[]): Promise<Reply> {
     const rest = [keys.length, ...keys, ...args];
-    return this.call(async (client) => {
-      try {
-        return await send(client, "evalsha", [script.sha, ...rest]);
-      } catch (error) {
-        if (judge(error).code !== "NOSCRIPT") throw error;
-        return await send(client, "eval", [script.text, ...rest]);
-      }
-    });
+    return this.call((client) => this.#library.run(client, script, rest));
   }
 
   /** One command. It may run twice. */

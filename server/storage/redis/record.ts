@@ -6,6 +6,8 @@ import { decodeFailure, decodeRetries } from "../blob.ts";
 /** As prelude.lua sends a record: its fields in its order, whole numbers and bytes. */
 export type RecordReply = readonly (number | Buffer)[];
 
+/** "" in a record: most jobs have it. */
+export const DEFAULT_BACKOFF = "100,2,30000";
 const REQUEST_ID_HEX = /.{32}/g;
 const number = (field: number | Buffer) => field;
 const text = (field: number | Buffer) => String(field);
@@ -64,7 +66,11 @@ export function decodeRecord(
   const kept: Record<string, unknown> = { queue, jobId };
   for (const [i, [name, read]] of Object.entries(recordFields).entries()) kept[name] = read(fields[i]!);
   const { backoff, payloadBytes, envelope, ...rest } = kept;
-  const job = { ...rest, ...decodeRetries(String(backoff)), history: decodeHistory(history) } as JobRecord;
+  const job = {
+    ...rest,
+    ...decodeRetries(String(backoff) || DEFAULT_BACKOFF),
+    history: decodeHistory(history),
+  } as JobRecord;
   if (detail && job.state === "failed") job.failureDetail = decodeFailure(detail.toString("utf8"));
   return { record: job, envelope: String(envelope) };
 }

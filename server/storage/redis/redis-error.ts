@@ -35,12 +35,14 @@ const refusals: Record<string, Partial<Verdict>> = {
 
 /** The client's own, before anything was written. */
 const unsent = /isn't writeable|isn't ready|startup nodes|Cluster is ended|Connection is closed\.$/;
+const missingFunction = /^ERR Function not found/;
 const strayedScript = /non local key|undeclared key/;
 
 export function judge(error: unknown): Verdict {
   const message = error instanceof Error ? error.message : "";
   if (isReply(error)) {
     if (strayedScript.test(message)) return verdict("MOVED", "no", refusals.MOVED);
+    if (missingFunction.test(message)) return verdict("NOFUNCTION", "no", { retry: true });
     const code = /^[A-Z]+/.exec(message)?.[0] ?? "ERR";
     const refusal = refusals[code];
     return refusal ? verdict(code, "no", refusal) : verdict(scriptLine(code, message), "unknown", {});
@@ -51,7 +53,7 @@ export function judge(error: unknown): Verdict {
 
 /** The line of the script, for whoever has to mend it; nothing else of the text is known to be harmless. */
 function scriptLine(code: string, message: string): string {
-  const line = /user_script:(\d+)/.exec(message)?.[1];
+  const line = /user_(?:script|function):(\d+)/.exec(message)?.[1];
   return line ? `${code} at line ${line} of the script` : code;
 }
 

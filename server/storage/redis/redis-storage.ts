@@ -33,15 +33,7 @@ import type {
   Tick,
   TickAnswer,
 } from "../storage.ts";
-import {
-  claimArguments,
-  claimAtOnceArguments,
-  flag,
-  outcomeArguments,
-  padded,
-  SETTLE_TERMS,
-  specArguments,
-} from "./arguments.ts";
+import { claimArguments, claimAtOnceArguments, flag, outcomeArguments, specArguments } from "./arguments.ts";
 import { decodeAnnounced, encodeAttached } from "./attached.ts";
 import { type Argument, connect, connectOne, type Reply } from "./client.ts";
 import { HintLine } from "./hint-line.ts";
@@ -143,7 +135,7 @@ class RedisStorage implements Storage {
       now: () => clock.monotonic() + this.#offsetMs,
       run: (script, of, args) => this.#run(script, of, args),
     });
-    this.#services = new Services(this.#link, keys);
+    this.#services = new Services(this.#link, keys, (script, of, args) => this.#run(script, of, args));
     let turn = 0;
     this.#hintLine = new HintLine({
       clock,
@@ -226,10 +218,10 @@ class RedisStorage implements Storage {
   async settle({ queue, jobId, leaseToken, outcome, jitter, hungryHere, claim }: Settle): Promise<SettleAnswer> {
     const terms = [flag(hungryHere), jobId, leaseToken, jitter, outcome.kind, ...outcomeArguments(outcome)];
     const reply = claim
-      ? await this.#run("settle-claim", queue, [...padded(terms, SETTLE_TERMS), ...claimArguments(claim)])
+      ? await this.#run("settle-claim", queue, [...claimArguments(claim), ...terms])
       : await this.#run("settle", queue, terms);
     const [kind, changed, taken] = reply as SettleReply;
-    const claimed = taken && { claimed: decodeClaim(queue, taken) };
+    const claimed = claim && { claimed: taken ? decodeClaim(queue, taken) : { jobs: [], changed: [] } };
     if (!changed) return { kind: "lost", ...claimed };
     const answer = { kind: kind.toString() as "settled" | "duplicate", ...decodeChanged(queue, changed), ...claimed };
     // The result just stored is not sent back.

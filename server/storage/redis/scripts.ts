@@ -1,83 +1,91 @@
-/** The scripts of lua/: file name = verb of the contract, in front of it what it says it uses. */
+/** The verbs of lua/, one a file that is named as in the contract, and the library that all of them stand on. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 
-export type ScriptName =
-  | "enqueue"
-  | "claim"
-  | "extend"
-  | "settle"
-  | "settle-claim"
-  | "progress"
-  | "cancel"
-  | "retry"
-  | "set-result-ttl"
-  | "read"
-  | "listen"
-  | "read-many"
-  | "tick"
-  | "count"
-  | "list"
-  | "pause"
-  | "announce"
-  | "name"
-  | "unname"
-  | "announced"
-  | "add-service"
-  | "forget-service"
-  | "inspect";
+const verbs = [
+  "enqueue",
+  "claim",
+  "extend",
+  "settle",
+  "settle-claim",
+  "progress",
+  "cancel",
+  "retry",
+  "set-result-ttl",
+  "read",
+  "listen",
+  "read-many",
+  "tick",
+  "count",
+  "list",
+  "pause",
+  "announce",
+  "name",
+  "unname",
+  "announced",
+  "add-service",
+  "forget-service",
+  "inspect",
+] as const;
+export type ScriptName = (typeof verbs)[number];
 
+/** A verb, in both ways that a server can have it. */
 export interface Script {
+  /** FCALL. */
+  readonly function: string;
+  /** EVAL: the library with this verb alone. */
   readonly text: string;
-  /** SHA-1, hex: how EVALSHA names it. */
+  /** SHA-1 of that text, hex: EVALSHA. */
   readonly sha: string;
 }
 
-const loaded = new Map<ScriptName, Script>();
+const shared = ["prelude", "lifecycle", "settling", "claiming", "time-driven"].map(source).join("\n");
+const texts = verbs.map((verb) => [verb, ...split(source(verb))] as const);
+/** Releases that differ have names that differ, and are there side by side. */
+const NAME = `queuecall_${sha1([shared, ...texts.flat()].join("\n")).slice(0, 16)}`;
 
-/** Constant text: the SHA of a verb changes with a release, never with a call. */
+/** FUNCTION LOAD: constant text. */
+export const library = { text: [`#!lua name=${NAME}`, shared, ...texts.map(registered)].join("\n") };
+
+const scripts = new Map(texts.map(([verb, shebang, body]) => [verb, scriptOf(verb, shebang, body)]));
+
 export function script(name: ScriptName): Script {
-  const known = loaded.get(name);
-  if (known) return known;
-  const text = assemble(source(name));
-  const made = { text, sha: createHash("sha1").update(text).digest("hex") };
-  loaded.set(name, made);
-  return made;
+  return scripts.get(name)!;
 }
 
-/**
- * A verb, and in front of it those parts of the library that it uses: each part is made anew on every call, and what is
- * not used would cost more than what is. The shebang must stay the first line.
- */
-function assemble(verb: string): string {
-  const [shebang = "", ...body] = verb.split("\n");
-  const uses = /^-- uses: (.+)$/m.exec(verb)?.[1]?.split(", ") ?? [];
-  const parts = ["prelude", ...uses].flatMap((name) => partsOf(source(name)));
-  let text = body.join("\n");
-  // Lua names what it uses before it uses it, so backwards finds all.
-  for (const part of parts.reverse()) {
-    if (part.names.length === 0 || part.names.some((name) => new RegExp(`\\b${name}\\b`).test(text))) {
-      text = `${part.text}\n${text}`;
-    }
-  }
-  return `${shebang}\n${text}`;
+function scriptOf(verb: ScriptName, shebang: string, body: string): Script {
+  // The library has locals of these names.
+  const given = "local given_keys, given_argv = KEYS, ARGV";
+  const text = [shebang, given, shared, body, "begin(given_keys, given_argv)", "return verb()"].join("\n");
+  return { function: functionOf(verb), text, sha: sha1(text) };
 }
 
-interface Part {
-  /** What it declares; nothing: a statement, always there. */
-  names: string[];
-  text: string;
+function registered([verb, shebang, body]: (typeof texts)[number]): string {
+  const flags = /flags=(\S+)/.exec(shebang)?.[1];
+  return `do
+${body}
+redis.register_function{
+  function_name = '${functionOf(verb)}', flags = {${flags ? ` '${flags}' ` : ""}},
+  callback = function(keys, argv) begin(keys, argv) return verb() end,
+}
+end`;
 }
 
-/** The library is a list of local functions and local values, each from a line that starts with "local" to the next. */
-function partsOf(library: string): Part[] {
-  const code = library.replaceAll(/^\s*--.*\n/gm, "");
-  return code.split(/^(?=local )/m).map((text) => {
-    const [, names = ""] = /^local (?:function )?([\w, ]+)/.exec(text) ?? [];
-    return { names: names.trim().split(/, */).filter(Boolean), text: text.trimEnd() };
-  });
+function functionOf(verb: ScriptName): string {
+  return `${NAME}_${verb.replaceAll("-", "_")}`;
 }
 
+/** The shebang with the flags of a verb is its first line. */
+function split(text: string): [shebang: string, body: string] {
+  const end = text.indexOf("\n");
+  return [text.slice(0, end), text.slice(end + 1)];
+}
+
+/** Without comments: the server keeps the text. */
 function source(name: string): string {
-  return readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), "utf8");
+  return readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), "utf8").replaceAll(/^\s*--.*\n/gm, "");
+}
+
+function sha1(text: string): string {
+  return createHash("sha1").update(text).digest("hex");
 }

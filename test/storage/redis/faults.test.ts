@@ -21,13 +21,13 @@ import {
 const SECRET = "user-data-in-a-payload";
 
 describe.skipIf(redisUnavailable)(`faults of Redis${redisUnavailable ? ` (skipped: ${redisUnavailable})` : ""}`, () => {
-  test("L-R7: scripts that the server forgot are sent again", async () => {
+  test("L-R7: a library that the server forgot is loaded again", async () => {
     const server = await serverOf();
     const storage = await storageOn(server.url);
     await enqueue(storage, "a");
-    await server.admin.script("FLUSH");
+    await server.admin.call("FUNCTION", "FLUSH");
     const [job] = await claim(storage);
-    await server.admin.script("FLUSH");
+    await server.admin.call("FUNCTION", "FLUSH");
     expect(await settle(storage, job!, completed())).toMatchObject({ kind: "settled" });
   });
 
@@ -53,6 +53,20 @@ describe.skipIf(redisUnavailable)(`faults of Redis${redisUnavailable ? ` (skippe
     });
     await server.admin.config("SET", "maxmemory", "0");
     expect(await enqueue(storage, "e")).toMatchObject({ disposition: "created" });
+  });
+
+  test("a server that takes no functions, because it is full, is sent scripts: it can be worked off all the same", async () => {
+    const server = await serverOf();
+    const before = await storageOn(server.url);
+    for (const id of ["a", "b"]) await enqueue(before, id);
+    await server.admin.config("SET", "maxmemory", "1");
+    await server.admin.call("FUNCTION", "FLUSH");
+    const storage = await storageOn(server.url, { brokerId: "b2" });
+    const jobs = await claim(storage, 2);
+    for (const job of jobs) expect(await settle(storage, job, completed())).toMatchObject({ kind: "settled" });
+    expect(jobs.map(({ jobId }) => jobId)).toEqual(["a", "b"]);
+    expect(await enqueue(storage, "c")).toEqual({ kind: "full" });
+    expect(await server.admin.call("FUNCTION", "LIST")).toEqual([]);
   });
 
   test("a connection that is cut is bridged", async () => {

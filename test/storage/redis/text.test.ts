@@ -1,7 +1,7 @@
 /** The texts: URLs, and what scripts may and must say. */
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { recordFields } from "../../../server/storage/redis/record.ts";
+import { DEFAULT_BACKOFF, recordFields } from "../../../server/storage/redis/record.ts";
 import { parseRedisUrl } from "../../../server/storage/redis/url.ts";
 import { StorageRefused } from "../../../server/storage/storage.ts";
 
@@ -104,12 +104,16 @@ describe("scripts", () => {
   });
 
   test("a record has the same fields in Lua, each time it names them, and in TypeScript", () => {
-    const prelude = texts.find(([file]) => file === "prelude.lua")![1];
-    const part = (name: string) => new RegExp(`local function ${name}\\([\\s\\S]*?\nend`).exec(prelude)![0];
+    const textOf = (name: string) => texts.find(([file]) => file === name)![1];
+    const part = (name: string) =>
+      new RegExp(`local function ${name}\\([\\s\\S]*?\nend`).exec(textOf("prelude.lua"))![0];
     const fields = Object.keys(recordFields);
-    expect([...part("blank").matchAll(/(\w+) =/g)].map(([, name]) => name)).toEqual(fields);
-    for (const name of ["encode", "decode"]) {
-      expect([...part(name).matchAll(/job\.(\w+)/g)].map(([, field]) => field)).toEqual(fields);
-    }
+    const [parameters] = /\([^)]*\)/.exec(part("record"))!;
+    expect(parameters.match(/\w+/g)).toEqual(fields);
+    expect([...part("record").matchAll(/(\w+) = (\w+)/g)].map(([, ...pair]) => pair)).toEqual(
+      fields.map((field) => [field, field]),
+    );
+    expect([...part("encode").matchAll(/job\.(\w+)/g)].map(([, field]) => field)).toEqual(fields);
+    expect(textOf("lifecycle.lua")).toContain(`local DEFAULT_BACKOFF = '${DEFAULT_BACKOFF}'`);
   });
 });

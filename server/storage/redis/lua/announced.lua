@@ -4,10 +4,12 @@
 -- ARGV: none
 -- Returns {broker, what it said, …}
 -- Cost: O(brokers)
-local said_till, said = unpack(KEYS)
-local answers = {}
-for _, broker in ipairs(call('ZRANGEBYSCORE', said_till, '(' .. int(NOW), '+inf')) do
-  answers[#answers + 1] = broker
-  answers[#answers + 1] = call('HGET', said, broker) or ''
+local function verb()
+  local said_till, said = unpack(KEYS)
+  local answers = {}
+  for _, broker in ipairs(call('ZRANGEBYSCORE', said_till, '(' .. int(NOW), '+inf')) do
+    answers[#answers + 1] = broker
+    answers[#answers + 1] = call('HGET', said, broker) or ''
+  end
+  return answers
 end
-return answers

@@ -1,4 +1,4 @@
--- Handing out jobs in two steps: look reads all that lease may write. ARGV as in claim.lua, from `at` on.
+-- Handing out jobs in two steps: look reads all that lease may write. ARGV: 3 to 6 of claim.lua.
 
 -- How long a repeat finds what the lane's newest claim got: its number, then a job a line.
 local KEEP_CLAIM_MS = 60000
@@ -7,22 +7,25 @@ local function claimed(job)
   local id = kept[job].id
   return {
     id, job.attempt, job.maxAttempts, job.fence, job.leaseToken,
-    job.runUntil > 0 and math.max(1, job.runUntil - NOW) or 0,
+    run_left(job),
     job.createTime, job.version, job.cancelRequested, job.envelope,
     call('HGET', JOB .. id, 'p') or '', others(job.watchers),
   }
 end
 
+local TOKEN_BYTES = 16
+local function token_of(i) return string.sub(ARGV[6], (i - 1) * TOKEN_BYTES + 1, i * TOKEN_BYTES) end
+
 -- `more` may leave the line before it is leased from.
-local function look(at, held, more)
-  local lane, id, worker, max, max_bytes, lease = unpack(ARGV, at, at + 5)
-  local owner, number = ME .. '.' .. lane, tonumber(id)
+local function look(held, more)
+  local number, max, max_bytes, lease = struct.unpack('<dddd', ARGV[5])
+  local owner = ME .. '.' .. ARGV[3]
   local key = QUEUE .. 'c:' .. owner
   local before = call('GET', key) or '-1'
   local newest = tonumber(string.match(before, '^[^\n]+'))
   local it = {
-    key = key, owner = owner, id = id, worker = worker, max = tonumber(max), max_bytes = tonumber(max_bytes),
-    lease = tonumber(lease), tokens = at + 7, held = held, anew = number > newest, before = {},
+    key = key, owner = owner, number = number, worker = ARGV[4], max = max, max_bytes = max_bytes,
+    lease = lease, held = held, anew = number > newest, before = {},
   }
   if it.anew and not held then
     for _, in_line in ipairs(call('ZRANGE', QUEUED, 0, it.max + more - 1)) do load(in_line) end
@@ -37,7 +40,7 @@ end
 local function taken_before(it)
   local jobs = {}
   for i = 2, #it.before do
-    local job = leased(it.before[i], ARGV[it.tokens + i - 1])
+    local job = leased(it.before[i], token_of(i - 1))
     if job then jobs[#jobs + 1] = claimed(job) end
   end
   return jobs
@@ -58,12 +61,12 @@ local function in_line()
 end
 
 local function lease_best(it)
-  local best, jobs, bytes, ids = in_line(), {}, 0, { it.id }
+  local best, jobs, bytes, ids = in_line(), {}, 0, { int(it.number) }
   for i = 1, it.held and 0 or math.min(it.max, #best) do
     local job = best[i]
     bytes = bytes + job.payloadBytes
     if i > 1 and bytes > it.max_bytes then break end
-    claim(job, ARGV[it.tokens + i], it.lease, it.owner, it.worker)
+    claim(job, token_of(i), it.lease, it.owner, it.worker)
     save(job)
     jobs[i], ids[i + 1] = claimed(job), kept[job].id
   end

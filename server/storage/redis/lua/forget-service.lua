@@ -1,10 +1,12 @@
 #!lua flags=allow-oom
 -- Forgets a service.
 -- KEYS: as add-service
--- ARGV: 1 name
+-- ARGV: 3 name
 -- Returns 1
 -- Cost: O(methods)
-local names, kept = unpack(KEYS)
-redis.call('SREM', names, ARGV[1])
-redis.call('DEL', kept)
-return 1
+local function verb()
+  local names, kept = unpack(KEYS)
+  call('SREM', names, ARGV[3])
+  call('DEL', kept)
+  return 1
+end

@@ -7,6 +7,11 @@ local function capped(till, run_until)
   return run_until > 0 and math.min(till, run_until) or till
 end
 
+-- Of run_timeout; 0 where there is none.
+local function run_left(job)
+  return job.runUntil > 0 and math.max(1, job.runUntil - NOW) or 0
+end
+
 local function unleased(job)
   job.leaseToken, job.leaseUntil, job.runUntil, job.owner = '', 0, 0, ''
 end
@@ -31,9 +36,13 @@ local function retry_later(job, delay)
   if delay > 0 then job.state, job.dueTime = 'scheduled', NOW + delay end
 end
 
+-- "" in a record: most jobs have it.
+local DEFAULT_BACKOFF = '100,2,30000'
+
 -- protocol/backoff.ts, with the same steps, so that both agree to the last bit.
 local function backoff_ms(job, jitter)
-  local initial, multiplier, max = string.match(job.backoff, '([^,]+),([^,]+),([^,]+)')
+  local backoff = job.backoff ~= '' and job.backoff or DEFAULT_BACKOFF
+  local initial, multiplier, max = string.match(backoff, '([^,]+),([^,]+),([^,]+)')
   local bound, most, attempt = tonumber(initial), tonumber(max), 1
   while attempt < job.attempt and bound < most do
     bound, attempt = bound * tonumber(multiplier), attempt + 1

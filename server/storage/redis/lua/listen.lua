@@ -3,8 +3,10 @@
 -- ARGV: 3 job 4 "waiters" | "watchers"
 -- Returns as read
 -- Cost: O(1)
-local job = find(ARGV[3])
-if not job then return false end
-listen(job, ARGV[4])
-save(job)
-return whole_of(job)
+local function verb()
+  local job = find(ARGV[3])
+  if not job then return false end
+  listen(job, ARGV[4])
+  save(job)
+  return whole_of(job)
+end

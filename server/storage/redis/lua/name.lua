@@ -4,5 +4,7 @@
 -- ARGV: 3 queue
 -- Returns nothing
 -- Cost: O(log names)
-local names = unpack(KEYS)
-call('ZADD', names, NOW, ARGV[3])
+local function verb()
+  local names = unpack(KEYS)
+  call('ZADD', names, NOW, ARGV[3])
+end

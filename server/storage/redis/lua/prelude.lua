@@ -1,17 +1,33 @@
--- In front of every script: one clock, the record of a job, and its place in the indexes.
--- KEYS, of every script: the fixed keys of one queue, in the order of keys.ts. The keys of a job
--- are built from the first of them, so they are in the same slot; load() reads them before any write.
--- ARGV, of every script: 1 clock offset (ms; 0 but in tests), 2 this broker. The rest is the script's.
+-- In front of every verb: one clock, the record of a job, and its place in the indexes. Made once, when the library is loaded;
+-- begin() says of each call what it is about.
+-- KEYS, of every verb: the fixed keys of one queue, in the order of keys.ts. The keys of a job are built from the first
+-- of them, so they are in the same slot; load() reads them before any write.
+-- ARGV, of every verb: 1 clock offset (ms; 0 but in tests), 2 this broker. The rest is the verb's.
 -- Numbers are doubles, whole and below 2^53: microseconds since 1970 fit until the year 2255. redis.call writes them out
 -- in full; where a script makes text of one, int() does.
-local META, SCHEDULED, QUEUED, RUNNING, FINISHED, START_BY, HUNGRY = unpack(KEYS)
-local QUEUE = string.sub(META, 1, -2)
-local call = redis.call
-local ME = ARGV[2]
+local KEYS, ARGV, call
+local META, SCHEDULED, QUEUED, RUNNING, FINISHED, START_BY, HUNGRY
+local QUEUE, ME, NOW_US, NOW
 
-local time = call('TIME')
-local NOW_US = tonumber(time[1]) * 1000000 + tonumber(time[2]) + tonumber(ARGV[1]) * 1000
-local NOW = math.floor(NOW_US / 1000)
+-- All of a job is in one hash: this, and its id. Its fields: r record; p payload, or the result of a job that succeeded;
+-- o what the worker said of a failure; g report of progress; h tries that failed.
+local JOB
+
+-- What is known of each job beside its record: its id, and where it is as long as its changes are not saved.
+local kept, loaded
+
+local function begin(keys, argv)
+  KEYS, ARGV, call = keys, argv, redis.call
+  META, SCHEDULED, QUEUED, RUNNING, FINISHED, START_BY, HUNGRY = unpack(keys)
+  QUEUE = string.sub(META, 1, -2)
+  JOB = QUEUE .. 'j:'
+  ME = argv[2]
+  local time = call('TIME')
+  NOW_US = tonumber(time[1]) * 1000000 + tonumber(time[2])
+  if argv[1] ~= '0' then NOW_US = NOW_US + tonumber(argv[1]) * 1000 end
+  NOW = math.floor(NOW_US / 1000)
+  kept, loaded = {}, {}
+end
 
 -- Redis collects a finished job this long after its time, in case no broker did. Milliseconds.
 local COLLECT_AFTER = 60000
@@ -25,21 +41,28 @@ local function int(number)
   return string.format('%d', number)
 end
 
--- All of a job is in one hash. Its fields: r record; p payload, or the result of a job that succeeded; o what the worker
--- said of a failure; g report of progress; h tries that failed.
-local JOB = QUEUE .. 'j:'
-
 -- The record: these fields, in this order, in MessagePack, as in record.ts. Tokens, ids of requests and digests are bytes,
 -- lists are text.
-local function blank()
+local function record(
+  state, version, attempt, maxAttempts, crashes, priority, seq,
+  createTime, startTime, endTime, expireTime, dueTime,
+  runTimeoutMs, startTimeoutMs, resultTtlMs, backoff,
+  fence, leaseToken, leaseUntil, runUntil, owner, workerId, settledToken,
+  cancelRequested, requestId, joinedBy, digest, failureKind,
+  waiters, watchers, payloadBytes, envelope
+)
   return {
-    state = '', version = 0, attempt = 0, maxAttempts = 0, crashes = 0, priority = 0, seq = 0,
-    createTime = 0, startTime = 0, endTime = 0, expireTime = 0, dueTime = 0,
-    runTimeoutMs = 0, startTimeoutMs = 0, resultTtlMs = 0, backoff = '',
-    fence = 0, leaseToken = '', leaseUntil = 0, runUntil = 0, owner = '', workerId = '', settledToken = '',
-    cancelRequested = 0, requestId = '', joinedBy = '', digest = '', failureKind = '',
-    waiters = '', watchers = '', payloadBytes = 0, envelope = '',
+    state = state, version = version, attempt = attempt, maxAttempts = maxAttempts, crashes = crashes, priority = priority, seq = seq,
+    createTime = createTime, startTime = startTime, endTime = endTime, expireTime = expireTime, dueTime = dueTime,
+    runTimeoutMs = runTimeoutMs, startTimeoutMs = startTimeoutMs, resultTtlMs = resultTtlMs, backoff = backoff,
+    fence = fence, leaseToken = leaseToken, leaseUntil = leaseUntil, runUntil = runUntil, owner = owner, workerId = workerId, settledToken = settledToken,
+    cancelRequested = cancelRequested, requestId = requestId, joinedBy = joinedBy, digest = digest, failureKind = failureKind,
+    waiters = waiters, watchers = watchers, payloadBytes = payloadBytes, envelope = envelope,
   }
+end
+
+local function blank()
+  return record('', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, '', 0, '', 0, 0, '', '', '', 0, '', '', '', '', '', '', 0, '')
 end
 
 local function encode(job)
@@ -53,16 +76,7 @@ local function encode(job)
   )
 end
 
-local function decode(packed)
-  local job = blank() -- of its size at once: a table that grows costs more than all else here
-  job.state, job.version, job.attempt, job.maxAttempts, job.crashes, job.priority, job.seq,
-    job.createTime, job.startTime, job.endTime, job.expireTime, job.dueTime,
-    job.runTimeoutMs, job.startTimeoutMs, job.resultTtlMs, job.backoff,
-    job.fence, job.leaseToken, job.leaseUntil, job.runUntil, job.owner, job.workerId, job.settledToken,
-    job.cancelRequested, job.requestId, job.joinedBy, job.digest, job.failureKind,
-    job.waiters, job.watchers, job.payloadBytes, job.envelope = cmsgpack.unpack(packed)
-  return job
-end
+local function decode(packed) return record(cmsgpack.unpack(packed)) end
 
 -- How a record travels.
 local function fields(packed)
@@ -89,9 +103,6 @@ local function start_by(job)
   if waiting and job.startTime == 0 and job.startTimeoutMs > 0 then return job.createTime + job.startTimeoutMs end
   return 0
 end
-
--- What is known of each job beside its record: its id, and where it is as long as its changes are not saved.
-local kept, loaded = {}, {}
 
 -- The record as it is stored, or false. A slot that moves away fails here, before any write.
 local function load(id)
@@ -136,6 +147,7 @@ local function weigh(job, sign)
   call('HINCRBY', META, 'b', sign * (#job.envelope + job.payloadBytes))
 end
 
+local function unfinished() return call('ZCARD', SCHEDULED) + call('ZCARD', QUEUED) + call('ZCARD', RUNNING) end
 local function bytes_held() return math.max(0, tonumber(call('HGET', META, 'b') or 0)) end
 
 -- From one index to another, or to another place in the same.

@@ -1,13 +1,11 @@
 -- All work that time alone causes, at most 100 jobs of each kind: for tick, and before each claim.
 
-local NOW_TEXT = int(NOW)
-
 -- Until when leases that are over are left alone, so that workers can renew; 0: they are not. Decided here and not by who
 -- asks: what was sent before a stall arrives after it. A grace is always followed by a look that reaps.
 local function grace_until(grace, till, looked)
   if till > 0 then return NOW < till and till or 0 end
   if grace == 0 or NOW - looked <= grace * 3 / 2 then return 0 end
-  local any = call('ZRANGEBYSCORE', RUNNING, '-inf', NOW_TEXT, 'LIMIT', 0, 1)
+  local any = call('ZRANGEBYSCORE', RUNNING, '-inf', int(NOW), 'LIMIT', 0, 1)
   return #any > 0 and NOW + grace or 0
 end
 
@@ -18,14 +16,14 @@ local function keep_look(work, reply)
     if work.till > 0 then call('HSET', META, 'g', work.till) else call('HDEL', META, 'g') end
   end
   if NOW - work.looked > work.grace / 4 and work.grace > 0 and call('ZCARD', RUNNING) > 0 then
-    call('HSET', META, 'l', NOW_TEXT)
+    call('HSET', META, 'l', int(NOW))
   end
   return reply
 end
 
 -- Ids whose time in that index has come. Loads them.
 local function due(index)
-  local ids = call('ZRANGEBYSCORE', index, '-inf', NOW_TEXT, 'LIMIT', 0, MAX_PER_KIND)
+  local ids = call('ZRANGEBYSCORE', index, '-inf', int(NOW), 'LIMIT', 0, MAX_PER_KIND)
   for _, id in ipairs(ids) do load(id) end
   return ids
 end
@@ -33,7 +31,7 @@ end
 -- What is due, all of it read before the first write.
 local function gather(grace)
   local meta = call('HMGET', META, 'g', 'l', 'p')
-  local work = { grace = tonumber(grace) or 0, looked = tonumber(meta[2] or 0), paused = meta[3] ~= false }
+  local work = { grace = grace, looked = tonumber(meta[2] or 0), paused = meta[3] ~= false }
   work.was_till = tonumber(meta[1] or 0)
   work.till = grace_until(work.grace, work.was_till, work.looked)
   work.leases = work.till == 0 and due(RUNNING) or {}
