@@ -150,12 +150,13 @@ export class LeaseKeeper {
   /** A full lease from now on. */
   renew(refs: readonly LeaseRef[]): void {
     for (const [queue, items] of byQueue(refs)) {
+      const held = items.map((item) => this.#leases.has(item));
       void this.#extend({ queue, items, mode: "renew", leaseMs: this.#host.settings.leaseMs })
         .then((answers) => {
           for (const [i, item] of items.entries()) {
             const answer = answers[i];
-            if (answer?.kind === "lost") this.#lost(item, "expired");
-            else this.#leases.renewed(item);
+            if (answer?.kind !== "lost") this.#leases.renewed(item);
+            else if (!(held[i] && this.#settledSince(item))) this.#lost(item, "expired");
             if (answer?.kind === "ok" && answer.cancelRequested) this.#ways.say((out) => out.cancels.push(refOf(item)));
           }
         })
@@ -163,6 +164,12 @@ export class LeaseKeeper {
           // The storage is away: the next renewal asks again.
         });
     }
+  }
+
+  /** A settlement was before the renewal at the storage: it says itself what became of the lease. */
+  #settledSince(ref: LeaseRef): boolean {
+    const lease = this.#leases.find(ref);
+    return lease === undefined || lease.settling;
   }
 
   #lost(ref: LeaseRef, reason: string): void {
@@ -203,6 +210,7 @@ export class LeaseKeeper {
   async settle(settlement: Settlement): Promise<void> {
     this.settling++;
     const { outcome, rejected } = this.#judged(settlement);
+    this.#leases.settling(settlement, true);
     try {
       const attempt = this.#leases.find(settlement) ?? attemptOf(settlement);
       const bytes = outcome.kind === "completed" ? outcome.payload.data.length : 0;
@@ -213,6 +221,7 @@ export class LeaseKeeper {
       else this.#answer(settlement, answer.kind === "duplicate" ? "duplicate" : "ok");
     } catch (error) {
       if (!(error instanceof StorageUnavailable)) throw error;
+      this.#leases.settling(settlement, false);
       this.#answer(settlement, "retry");
     } finally {
       this.settling--;

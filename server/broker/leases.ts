@@ -14,6 +14,8 @@ export interface Lease extends LeaseRef, AttemptSeen {
   received: boolean;
   /** It has the full lease: it was renewed, or adopted. */
   full: boolean;
+  /** A settlement of it is under way. */
+  settling: boolean;
 }
 
 interface Entry extends Lease {
@@ -64,6 +66,12 @@ export class Leases {
     if (entry) entry.full = true;
   }
 
+  /** Whether a settlement of it is under way. */
+  settling(ref: LeaseRef, settling: boolean): void {
+    const entry = this.#find(ref);
+    if (entry) entry.settling = settling;
+  }
+
   drop(ref: LeaseRef): void {
     const entry = this.#find(ref);
     if (!entry) return;
@@ -101,7 +109,14 @@ export class Leases {
 
   #put(lease: LeaseRef & AttemptSeen, received: boolean): void {
     this.#byJob.get(keyOf(lease))?.timer?.cancel();
-    const entry = { ...lease, seq: 0n, received, full: received, reportedAt: Number.NEGATIVE_INFINITY };
+    const entry = {
+      ...lease,
+      seq: 0n,
+      received,
+      full: received,
+      settling: false,
+      reportedAt: Number.NEGATIVE_INFINITY,
+    };
     this.#byJob.set(keyOf(lease), { ...entry, report: undefined, timer: undefined });
   }
 

@@ -30,6 +30,12 @@ function twice(storage: Storage): Storage {
   });
 }
 
+/** A broker that notes which leases were lost. */
+async function observed(wrap: (storage: Storage) => Storage, lost: string[]) {
+  const rig = await startRig({}, wrap, { leaseLost: ({ jobId }, why) => void lost.push(`${jobId} ${why}`) });
+  return { ...rig, [Symbol.asyncDispose]: () => rig.close() };
+}
+
 describe("the window", () => {
   test("of one works, and is never exceeded", async () => {
     const worker = new SeamWorker(rig.broker, { window: 1 });
@@ -258,6 +264,37 @@ describe("leases", () => {
       state: "failed",
       outcome: { failure: { kind: "crash_loop" } },
     });
+  });
+
+  test.each([
+    ["at once", (storage: Storage) => storage],
+    [
+      "later than the settlement",
+      (storage: Storage) =>
+        replaced(storage, {
+          async extend(request) {
+            const answers = await storage.extend(request);
+            await new Promise((resolve) => setImmediate(resolve));
+            return answers;
+          },
+        }),
+    ],
+  ])("a renewal that comes behind the settlement, answered %s, finds no loss", async (_when, wrap) => {
+    const lost: string[] = [];
+    await using other = await observed(wrap, lost);
+    const worker = new SeamWorker(other.broker, { window: 1 });
+    await other.broker.callers.enqueue(spec(), requestId(), call());
+    await other.clock.advance(1);
+    const [job] = worker.deliveries;
+    worker.complete(job!);
+    worker.say({ renewals: [job!] });
+    await other.clock.advance(1);
+    expect(worker.frames.flatMap(({ settled }) => settled)).toMatchObject([{ result: "ok" }]);
+    expect([lost, worker.frames.flatMap((frame) => frame.lost)]).toEqual([[], []]);
+    // What is not there any more is said to be lost all the same, to who asks for it.
+    worker.say({ renewals: [job!] });
+    await other.clock.advance(1);
+    expect([lost, worker.frames.flatMap((frame) => frame.lost)]).toMatchObject([[], [{ jobId: job!.jobId }]]);
   });
 });
 
