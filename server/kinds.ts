@@ -45,6 +45,7 @@ export const size: Kind<number> = {
   show: formatSize,
 };
 export const countOrNone = orNone(count);
+export const durationOrNone = orNone(duration());
 /** What many jobs have together. */
 export const totalOrNone = orNone({
   ...size,

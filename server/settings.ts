@@ -32,6 +32,8 @@ export interface BrokerSettings {
   pingIntervalMs: number;
   /** Worker streams are moved on after this long (±10 %), so that load spreads over new brokers. */
   maxStreamAgeMs: number;
+  /** A connection to the gRPC port gets GOAWAY after this long (±10 %): new calls go to a new one, calls under way go on. */
+  maxConnectionAgeMs: number;
   /** Largest payload of a job. */
   maxPayloadBytes: number;
   /** Largest result of a job. */
@@ -83,6 +85,7 @@ export const defaultSettings: Readonly<BrokerSettings> = {
   reconnectGraceMs: DEFAULT_RECONNECT_GRACE_MS,
   pingIntervalMs: DEFAULT_PING_INTERVAL_MS,
   maxStreamAgeMs: 30 * 60_000,
+  maxConnectionAgeMs: Number.POSITIVE_INFINITY,
   maxPayloadBytes: DEFAULT_MAX_PAYLOAD_BYTES,
   maxResultBytes: DEFAULT_MAX_PAYLOAD_BYTES,
   maxHeadersBytes: MAX_HEADERS_BYTES,

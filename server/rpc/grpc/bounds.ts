@@ -24,9 +24,12 @@ const MAX_HEADER_LIST_BYTES = 16 * 1024;
 /** What HTTP/2 keeps for one connection: headers, and answers that are not read. Above it Node takes no further stream. */
 const MAX_CONNECTION_MEGABYTES = 256;
 
+/** With its jitter as long as a timer of Node can be: 22 days. Older ones are left alone. */
+const MAX_CONNECTION_AGE_MS = 0.9 * (2 ** 31 - 1);
+
 export interface Bounds {
   clock: Clock;
-  settings: Pick<BrokerSettings, "maxConnections" | "handshakeTimeoutMs" | "requestTimeoutMs">;
+  settings: Pick<BrokerSettings, "maxConnections" | "maxConnectionAgeMs" | "handshakeTimeoutMs" | "requestTimeoutMs">;
   /** Methods whose requests stay open: bidirectional streams. They have time-outs of their own. */
   staysOpen(path: string): boolean;
   /** Told of each connection that could not be taken. */
@@ -34,13 +37,17 @@ export interface Bounds {
 }
 
 /** Those that grpc-js has an option for. */
-export const grpcBounds: ServerOptions = {
-  "grpc.keepalive_time_ms": 30_000,
-  "grpc.keepalive_timeout_ms": 10_000,
-  "grpc.max_concurrent_streams": MAX_STREAMS,
-  "grpc-node.max_session_memory": MAX_CONNECTION_MEGABYTES,
-  "grpc.enable_channelz": 0,
-};
+export function grpcBounds({ settings }: Bounds): ServerOptions {
+  const age = settings.maxConnectionAgeMs;
+  return {
+    "grpc.keepalive_time_ms": 30_000,
+    "grpc.keepalive_timeout_ms": 10_000,
+    ...(age <= MAX_CONNECTION_AGE_MS && { "grpc.max_connection_age_ms": age }),
+    "grpc.max_concurrent_streams": MAX_STREAMS,
+    "grpc-node.max_session_memory": MAX_CONNECTION_MEGABYTES,
+    "grpc.enable_channelz": 0,
+  };
+}
 
 /** Those that Node's HTTP/2 has an option for. */
 export function http2Bounds({ settings }: Bounds) {

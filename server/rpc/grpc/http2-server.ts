@@ -24,7 +24,7 @@ interface Internals {
 
 /** A grpc-js server, hardened. */
 export function createGrpcServer(options: ServerOptions, bounds: Bounds): Server {
-  const server = new Server({ ...grpcBounds, interceptors: [forgetful], ...options });
+  const server = new Server({ ...grpcBounds(bounds), interceptors: [forgetful], ...options });
   const internals = server as unknown as Internals;
   Object.assign(internals.commonServerOptions, http2Bounds(bounds));
   const original = internals.createHttp2Server.bind(server);
