@@ -1,5 +1,28 @@
 import { existsSync, statfsSync } from "node:fs";
 import { configDefaults, defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
+
+/** Those that take longest, so that none of them is the last to begin; vitest itself knows it from the second run on. */
+const long = [
+  "test/sim/",
+  "test/storage/lockstep",
+  "test/faults/",
+  "test/docs/programs",
+  "test/storage/contract/",
+  "test/storage/sqlite/crash-points",
+  "test/worker/broker",
+  "test/transport/",
+];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const at = long.findIndex((name) => moduleId.includes(name));
+      return at < 0 ? long.length : at;
+    };
+    return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
+  }
+}
 
 export default defineConfig({
   test: {
@@ -7,8 +30,9 @@ export default defineConfig({
     // They need Python, and the registry: npm run test:interop, npm run test:package.
     exclude: [...configDefaults.exclude, "test/interop/**", "test/package/**"],
     pool: "forks",
-    // Also on two cores, where it would be one: most of the time goes into waiting for processes and servers.
-    maxWorkers: 2,
+    // Also on two cores, where it would be one: half of the time goes into waiting for processes and servers.
+    maxWorkers: 3,
+    sequence: { sequencer: LongestFirst },
     setupFiles: ["test/support/setup.ts"],
     env: { ...inMemory() },
     // For what hangs, not for what is slow: no test asserts speed, and the machine may have other things to do.

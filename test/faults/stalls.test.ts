@@ -30,8 +30,7 @@ function startWorker(stage: Stage, urls: string[], name: string, concurrency: nu
 
 const work = (ms: number): Request => ({ call: "call", ms, failures: 0, forGood: false, pad: "" });
 
-// At the same time: most of it is waiting.
-test.concurrent("a worker: its handlers are told, its late results are refused, and each job ran elsewhere once", async () => {
+test("a worker: its handlers are told, its late results are refused, and each job ran elsewhere once", async () => {
   await using stage = new Stage();
   const { url } = await stage.broker("memory:", { args: settings });
   await using client = createQueueClient({ url });
@@ -54,7 +53,7 @@ test.concurrent("a worker: its handlers are told, its late results are refused, 
   for (const job of ["long", "short"]) expect((await queue.get(job)).outcome?.state).toBe("succeeded");
 }, 60_000);
 
-test.concurrent("Redis: the workers get time to renew, and each job runs once", async () => {
+test("Redis: the workers get time to renew, and each job runs once", async () => {
   const redis = await startRedis();
   try {
     await using stage = new Stage();
