@@ -1,8 +1,8 @@
 /** One .proto file of somebody's own: every caller with every worker, and `queuecall forward` between callers and servers that know of nothing. */
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { type CallOptions, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { createQueueClient } from "../../client/index.ts";
+import { createQueueClient, jobOptions } from "../../client/index.ts";
 import { type BrokerServer, createBroker } from "../../server/index.ts";
 import { createWorker } from "../../worker/index.ts";
 import { Child } from "../support/processes.ts";
@@ -35,28 +35,35 @@ const stubOf =
       .map((line) => JSON.parse(line));
   };
 
+/** Calls with a Connect client, all at once. @param named what a call says of the id of its job */
+async function overConnect(transport: Transport, calls: Call[], named: (jobId: string) => CallOptions) {
+  const thumbnailer = createClient(Thumbnailer, transport);
+  const call = async ({ url, width = 0, job_id, seconds = 60 }: Call): Promise<Answer> => {
+    let disposition = "";
+    const { headers, ...options } = job_id ? named(job_id) : {};
+    const onHeader = (given: Headers) => {
+      disposition = given.get("queuecall-disposition") ?? "";
+    };
+    const all = { ...options, headers: { "x-tenant": "acme", ...headers }, timeoutMs: seconds * 1_000, onHeader };
+    try {
+      const { image, mediaType } = await thumbnailer.render({ url, width }, all);
+      return { image: Buffer.from(image).toString(), media_type: mediaType, disposition };
+    } catch (error) {
+      const { code, rawMessage } = ConnectError.from(error);
+      return { code: Code[code].replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase(), message: rawMessage };
+    }
+  };
+  return await Promise.all(calls.map(call));
+}
+
 const connect: Caller = ({ httpAddress }, calls) => {
   const transport = createConnectTransport({ baseUrl: `http://${httpAddress}`, httpVersion: "1.1" });
-  const thumbnailer = createClient(Thumbnailer, transport);
-  return Promise.all(
-    calls.map(async ({ url, width = 0, job_id, seconds = 60 }): Promise<Answer> => {
-      let disposition = "";
-      const options = {
-        timeoutMs: seconds * 1_000,
-        headers: { "x-tenant": "acme", ...(job_id && { "queuecall-job-id": job_id }) },
-        onHeader: (headers: Headers) => {
-          disposition = headers.get("queuecall-disposition") ?? "";
-        },
-      };
-      try {
-        const { image, mediaType } = await thumbnailer.render({ url, width }, options);
-        return { image: Buffer.from(image).toString(), media_type: mediaType, disposition };
-      } catch (error) {
-        const { code, rawMessage } = ConnectError.from(error);
-        return { code: Code[code].replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase(), message: rawMessage };
-      }
-    }),
-  );
+  return overConnect(transport, calls, (jobId) => ({ headers: { "queuecall-job-id": jobId } }));
+};
+
+const queueClient: Caller = async ({ grpcAddress }, calls) => {
+  await using client = createQueueClient({ url: `http://${grpcAddress}` });
+  return await overConnect(client.transport(), calls, (jobId) => ({ contextValues: jobOptions({ jobId }) }));
 };
 
 /** What a shell has: JSON in, JSON out. */
@@ -77,6 +84,7 @@ const curl: Caller = ({ httpAddress }, calls) =>
 
 const callers: Record<string, Caller> = {
   "TypeScript (Connect)": connect,
+  "TypeScript (client.transport())": queueClient,
   "curl (JSON)": curl,
   ...Object.fromEntries(languages.map((language) => [language, stubOf(language)])),
 };
