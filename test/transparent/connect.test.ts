@@ -1,6 +1,7 @@
 /** Calls of a service from TypeScript as jobs: client.transport() for Connect clients, createJobClient for who does not wait. */
+import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
-import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, expectTypeOf, onTestFinished, test } from "vitest";
 import {
   contentId,
   createJobClient,
@@ -11,10 +12,16 @@ import {
   type QueueClient,
   TimeoutError,
 } from "../../client/index.ts";
-import type { RenderRequest, RenderResponse } from "../../examples/transparent/gen/acme/v1/thumbnailer_pb.js";
+import {
+  type RenderRequest,
+  type RenderResponse,
+  RenderResponseSchema,
+} from "../../examples/transparent/gen/acme/v1/thumbnailer_pb.js";
 import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
 import { WaitTimeoutSchema } from "../../gen/queuecall/v1/broker_pb.js";
+import { JobState, RetryOn } from "../../gen/queuecall/v1/job_pb.js";
 import { jobContext } from "../../worker/index.ts";
+import { FakeBroker, inTurn, refuse } from "../client/fake-broker.ts";
 import { type Rig, SERVICE, silent, start, Thumbnailer } from "./rig.ts";
 
 /** Long enough for a machine that does other things as well. Milliseconds. */
@@ -209,6 +216,32 @@ describe("client.transport()", () => {
     const error = await refused(thumbnailer().render({}, { headers: { "queuecall-job-id": "x" } }));
     expect([error.code, reasonOf(error)]).toEqual([Code.InvalidArgument, "INVALID_FIELD"]);
     expect(error.findDetails(BadRequestSchema)[0]?.fieldViolations[0]?.field).toBe("queuecall-job-id");
+  });
+
+  test("a broker that leaves in the midst of a wait is not noticed: the same request is sent again, and says all that a stub's does", async () => {
+    const fake = await FakeBroker.start();
+    onTestFinished(() => fake.close());
+    await using patient = createQueueClient({ url: fake.url, retry: { initial: 1, max: 5 } });
+    const data = toBinary(RenderResponseSchema, create(RenderResponseSchema, { mediaType: "image/png" }));
+    const value = { data, contentType: "application/protobuf" };
+    const outcome = { case: "result" as const, value };
+    fake.on(
+      "enqueueAndWait",
+      inTurn(refuse("WAIT_INTERRUPTED", "it drains"), () => ({
+        job: { jobId: "j", state: JobState.SUCCEEDED, outcome },
+      })),
+    );
+    const { mediaType } = await thumbnailer(patient.transport()).render({ url: "a" }, PATIENCE);
+    expect(mediaType).toBe("image/png");
+    const [first, second] = fake.requests("enqueueAndWait").map(({ message }) => message);
+    expect(second?.requestId).toEqual(first?.requestId);
+    expect(second?.spec).toEqual(first?.spec);
+    expect(first?.spec).toMatchObject({
+      queue: SERVICE,
+      method: `/${SERVICE}/Render`,
+      retryOn: RetryOn.UNAVAILABLE,
+      payload: { contentType: "application/protobuf", messageType: "acme.v1.RenderRequest" },
+    });
   });
 
   test("streaming methods are refused", async () => {
