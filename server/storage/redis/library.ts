@@ -52,7 +52,10 @@ async function loadInto(node: Client): Promise<boolean> {
     return true;
   } catch (error) {
     // Another broker was faster: the name says what is in it.
-    return error instanceof Error && /already exists/.test(error.message);
+    if (error instanceof Error && /already exists/.test(error.message)) return true;
+    // Says nothing of functions: a replica, a connection that is gone.
+    if (judge(error).retry) throw error;
+    return false;
   }
 }
 
