@@ -19,6 +19,11 @@ import { graceMs } from "./ticker.ts";
 
 /** One claim carries at most this much payload. Bytes. */
 const CLAIM_BYTES = 2 * 1024 * 1024;
+/**
+ * Claims of one queue under way at one time, beside those that travel with settlements: ten thousand workers that come to
+ * an empty queue do not ask ten thousand times whether it is.
+ */
+const MAX_CLAIMS = 64;
 /** A claim that the storage did not confirm is repeated (same id, same tokens) this often, with this pause between. */
 const CLAIM_TRIES = 20;
 const CLAIM_RETRY_MS = 250;
@@ -57,11 +62,15 @@ interface QueueState {
   signals: number;
   /** Counts every signal and look, to see whether one came while a claim was under way. */
   heard: number;
+  /** What had been heard when the latest claim began that came back short. */
+  emptyAt: number;
   backlog: boolean;
   /** The last claim said that the queue is on hold: only a look asks again. */
   paused: boolean;
   /** Jobs asked for by claims under way. */
   asking: number;
+  /** Claims under way. */
+  claims: number;
   turn: number;
 }
 
@@ -151,7 +160,7 @@ export class Dispatcher {
     for (let i = 0; i < claims.queues.length && session.room > 0; i++) {
       const name = claims.queues[(claims.turn + i) % claims.queues.length] as string;
       const state = this.#queues.get(name);
-      if (state && this.#wants(state) && !claims.busy.has(name)) {
+      if (state && this.#mayAsk(state) && !claims.busy.has(name)) {
         claims.turn = (claims.turn + i + 1) % claims.queues.length;
         i = -1;
         void this.#claim(state, session);
@@ -196,9 +205,11 @@ export class Dispatcher {
       sessions: [],
       signals: 0,
       heard: 0,
+      emptyAt: 0,
       backlog: false,
       paused: false,
       asking: 0,
+      claims: 0,
       turn: 0,
     };
     this.#queues.set(name, state);
@@ -219,9 +230,13 @@ export class Dispatcher {
     return state.backlog || (!state.paused && state.signals > state.asking);
   }
 
+  #mayAsk(state: QueueState): boolean {
+    return state.claims < MAX_CLAIMS && this.#wants(state);
+  }
+
   #serveQueue(state: QueueState): void {
     const { sessions } = state;
-    for (let i = 0; i < sessions.length && this.#wants(state) && !this.#closed; i++) {
+    for (let i = 0; i < sessions.length && this.#mayAsk(state) && !this.#closed; i++) {
       const session = sessions[(state.turn + i) % sessions.length] as Session;
       if (session.room === 0 || this.#claims.get(session)?.busy.has(state.name)) continue;
       state.turn = (state.turn + i + 1) % sessions.length;
@@ -257,9 +272,11 @@ export class Dispatcher {
     claims.busy.add(state.name);
     session.reserve(max);
     state.asking += max;
+    state.claims++;
     const request = this.#request(state.name, session, claims.ids++, max);
     const answered = (answer: ClaimAnswer | undefined) => {
       state.asking -= max;
+      state.claims--;
       claims.busy.delete(state.name);
       if (answer) state.paused = answer.paused === true;
       this.#learn(state, max, answer?.jobs ?? [], heard);
@@ -281,7 +298,9 @@ export class Dispatcher {
     // Short of `max` means that the queue is empty, unless the next payload might not have fitted.
     const cutBySize = jobs.length > 0 && bytes + this.#o.maxPayloadBytes > CLAIM_BYTES;
     if (!cutBySize) state.signals = 0;
-    state.backlog = cutBySize || state.heard !== heard;
+    // What a later claim found, this one cannot know better.
+    state.emptyAt = Math.max(state.emptyAt, heard);
+    state.backlog = cutBySize || state.heard > state.emptyAt;
   }
 
   #request(queue: string, session: Session, claimId: number, max: number): Claim {
