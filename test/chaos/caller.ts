@@ -1,18 +1,7 @@
 /** A queue whose every call is written into the history, whatever comes of it. */
-import {
-  BrokerUnavailableError,
-  type EnqueueAndWaitOptions,
-  type Job,
-  JobCancelledError,
-  JobExistsError,
-  JobFailedError,
-  JobNotFoundError,
-  type JobStatus,
-  OverloadedError,
-  type Queue,
-  TimeoutError,
-} from "../../client/index.ts";
-import type { Called, Operation, Outcome, Returned, Sight } from "../history/events.ts";
+import type { EnqueueAndWaitOptions, Queue } from "../../client/index.ts";
+import { endOf, sightOf, succeeded } from "../history/answers.ts";
+import type { Called, Operation, Returned, Sight } from "../history/events.ts";
 import type { Record } from "./history-file.ts";
 import type { Answer, Request } from "./load.ts";
 
@@ -39,36 +28,40 @@ export class RecordedQueue {
   enqueueAndWait(job: string, work: Omit<Request, "call">, options: EnqueueAndWaitOptions): Promise<End> {
     const { timeout = 0 } = options;
     return this.#recorded(job, "enqueue-and-wait", { ...aboutEnqueue(options), waitMs: timeout }, async (call) =>
-      succeeded(await this.#queue.enqueueAndWait(job, { call, ...work }, options)),
+      done(await this.#queue.enqueueAndWait(job, { call, ...work }, options)),
     );
   }
 
   enqueue(job: string, work: Omit<Request, "call">, options: EnqueueAndWaitOptions): Promise<End> {
     return this.#recorded(job, "enqueue", aboutEnqueue(options), async (call) => {
       const { disposition, job: status } = await this.#queue.enqueue(job, { call, ...work }, options);
-      return { end: "ok", disposition, job: sightOf(status) };
+      return { end: "ok", disposition, job: sightOf(status, textOf) };
     });
   }
 
   wait(job: string, timeout: number): Promise<End> {
-    return this.#recorded(job, "wait", { waitMs: timeout }, async () =>
-      succeeded(await this.#queue.wait(job, { timeout })),
-    );
+    return this.#recorded(job, "wait", { waitMs: timeout }, async () => done(await this.#queue.wait(job, { timeout })));
   }
 
   get(job: string): Promise<End> {
-    return this.#recorded(job, "get", {}, async () => ({ end: "ok", job: sightOf(await this.#queue.get(job)) }));
+    return this.#recorded(job, "get", {}, async () => ({
+      end: "ok",
+      job: sightOf(await this.#queue.get(job), textOf),
+    }));
   }
 
   cancel(job: string): Promise<End> {
-    return this.#recorded(job, "cancel", {}, async () => ({ end: "ok", job: sightOf(await this.#queue.cancel(job)) }));
+    return this.#recorded(job, "cancel", {}, async () => ({
+      end: "ok",
+      job: sightOf(await this.#queue.cancel(job), textOf),
+    }));
   }
 
   watch(job: string, timeout: number): Promise<End> {
     return this.#recorded(job, "watch", {}, async (call) => {
       let last: Sight | undefined;
       for await (const version of this.#queue.watch(job, { timeout })) {
-        last = sightOf(version);
+        last = sightOf(version, textOf);
         this.#record({ kind: "saw", call, job: last });
       }
       return { end: "ok", ...(last && { job: last }) };
@@ -83,7 +76,7 @@ export class RecordedQueue {
   ): Promise<End> {
     const call = this.#name();
     this.#record({ kind: "called", call, queue: this.#queue.name, job, operation, ...about });
-    const end = await run(call).catch(endOf);
+    const end = await run(call).catch(endOfCall);
     this.#record({ kind: "returned", call, ...end });
     return end;
   }
@@ -93,38 +86,13 @@ function aboutEnqueue({ onDuplicate, maxAttempts }: EnqueueAndWaitOptions): Part
   return { ...(onDuplicate && { onDuplicate }), ...(maxAttempts && { maxAttempts }) };
 }
 
-function succeeded({ text }: Answer): End {
-  return { end: "ok", job: { state: "succeeded", outcome: { state: "succeeded", text } } };
-}
+const textOf = ({ text }: Answer) => text;
+const done = (answer: Answer): End => ({ end: "ok", job: succeeded(textOf(answer)) });
 
-function sightOf({ state, version, outcome }: JobStatus<Answer> | Job<Answer>): Sight {
-  return { state, version, ...(outcome && { outcome: outcomeOf(outcome) }) };
-}
-
-function outcomeOf(outcome: NonNullable<JobStatus<Answer>["outcome"]>): Outcome {
-  return outcome.state === "succeeded"
-    ? { state: "succeeded", text: outcome.result.text }
-    : failure(outcome.state, outcome.error);
-}
-
-function failure(state: "failed" | "cancelled", { failure }: JobFailedError | JobCancelledError): Outcome {
-  const { kind, message } = failure;
-  return { state, failure: kind, ...(kind === "handler" && { text: message }) };
-}
-
-/** A job's failure is an answer. What no caller should ever see is named on stderr, which the driver reads. */
-function endOf(error: unknown): End {
+/** What no caller should ever see is named on stderr, which the driver reads. */
+function endOfCall(error: unknown): End {
   const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  if (error instanceof JobFailedError || error instanceof JobCancelledError) {
-    const state = error instanceof JobFailedError ? "failed" : "cancelled";
-    return { end: "ok", job: { state, outcome: failure(state, error) } };
-  }
-  if (error instanceof TimeoutError) return { end: "timeout", reason };
-  if (error instanceof JobNotFoundError) return { end: "not-found", reason };
-  if (error instanceof BrokerUnavailableError) {
-    return { end: error.accepted === "no" ? "refused" : "unknown", reason };
-  }
-  if (error instanceof OverloadedError || error instanceof JobExistsError) return { end: "refused", reason };
-  console.error(`unexpected: ${reason}`, error);
-  return { end: "unknown", reason };
+  const end = endOf(error);
+  if (!end) console.error(`unexpected: ${reason}`, error);
+  return end?.end === "ok" ? end : { end: "unknown", ...end, reason };
 }

@@ -26,7 +26,7 @@ for (const queue of queues) {
       record({ kind: "started", ...about, payload: call, attempt });
       signal.addEventListener("abort", () => record({ kind: "stopped", ...about, why: whyOf(signal.reason) }));
       await pause(ms, undefined, { signal });
-      const text = `${name} ${fence}`;
+      const text = `${name}#${fence}`;
       if (attempt <= failures) {
         record({ kind: "finished", ...about, how: forGood ? "failed-for-good" : "failed", text });
         throw forGood ? new NonRetryableError(text) : new Error(text);

@@ -1,24 +1,11 @@
 /** A caller as a process of the simulator: the real client library, and what it was answered, written down. */
 
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import {
-  BrokerUnavailableError,
-  createQueueClient,
-  fromConnectError,
-  type Job,
-  JobCancelledError,
-  JobExistsError,
-  JobFailedError,
-  JobNotFoundError,
-  type JobStatus,
-  OverloadedError,
-  type Queue,
-  type QueueClient,
-  TimeoutError,
-} from "../../client/index.ts";
+import { createQueueClient, fromConnectError, type Job, type Queue, type QueueClient } from "../../client/index.ts";
 import { statusOf } from "../../client/job.ts";
 import { plainCodec } from "../../protocol/codec.ts";
-import type { Called, Event, Outcome, Returned, Sight } from "../history/events.ts";
+import { endOf, sightOf, succeeded } from "../history/answers.ts";
+import type { Called, Event, Returned, Sight } from "../history/events.ts";
 import { openSimLink } from "./link.ts";
 import type { Network } from "./network.ts";
 import type { CallerPlan, CallStep } from "./plan.ts";
@@ -85,26 +72,25 @@ export class SimCaller {
     switch (operation) {
       case "enqueue": {
         const { disposition, job } = await queue.enqueue(id, step.task, { ...common, ...step.options });
-        return { disposition, job: sightOf(job) };
+        return { disposition, job: sightOf(job, itself) };
       }
       case "enqueue-and-wait": {
-        const text = await queue.enqueueAndWait(id, step.task, { ...common, ...step.options });
-        return { job: { state: "succeeded", outcome: { state: "succeeded", text } } };
+        return { job: succeeded(await queue.enqueueAndWait(id, step.task, { ...common, ...step.options })) };
       }
       case "wait":
         if (step.raw) return { job: await this.#waitRaw(step) };
-        return { job: { state: "succeeded", outcome: { state: "succeeded", text: await queue.wait(id, common) } } };
+        return { job: succeeded(await queue.wait(id, common)) };
       case "watch":
         for await (const job of queue.watch(id, common)) this.#saw(step, job);
         return {};
       case "get":
-        return { job: sightOf(await queue.get(id, common)) };
+        return { job: sightOf(await queue.get(id, common), itself) };
       case "cancel":
-        return { job: sightOf(await queue.cancel(id, common)) };
+        return { job: sightOf(await queue.cancel(id, common), itself) };
       case "retry":
-        return { job: sightOf(await queue.retry(id, common)) };
+        return { job: sightOf(await queue.retry(id, common), itself) };
       case "update-ttl":
-        return { job: sightOf(await queue.updateResultTtl(id, step.options?.resultTtl ?? 60_000, common)) };
+        return { job: sightOf(await queue.updateResultTtl(id, step.options?.resultTtl ?? 60_000, common), itself) };
     }
   }
 
@@ -112,11 +98,11 @@ export class SimCaller {
   async #waitRaw({ queue, job, timeoutMs }: CallStep): Promise<Sight> {
     const waitTimeout = durationFromMs(timeoutMs);
     const answer = await this.#client.broker.waitJob({ queue, jobId: job, waitTimeout });
-    return sightOf(statusOf(answer.job, plainCodec<string>()));
+    return sightOf(statusOf(answer.job, plainCodec<string>()), itself);
   }
 
   #saw({ call }: CallStep, job: Job<string>): void {
-    this.#o.record({ at: this.#now, by: this.process.name, kind: "saw", call, job: sightOf(job) });
+    this.#o.record({ at: this.#now, by: this.process.name, kind: "saw", call, job: sightOf(job, itself) });
   }
 
   #abortAfter(ms: number): AbortSignal {
@@ -129,14 +115,10 @@ export class SimCaller {
     if (thrown instanceof Gone) return { end: "gone" };
     const error = fromConnectError(thrown, { queue: step.queue, jobId: step.job });
     const reason = error.reason ?? error.code;
-    if (error instanceof JobFailedError || error instanceof JobCancelledError) return { end: "ok", job: jobOf(error) };
-    if (error instanceof TimeoutError) return { end: "timeout", reason };
-    if (error instanceof JobNotFoundError) return { end: "not-found", reason };
-    if (error instanceof BrokerUnavailableError)
-      return { end: error.accepted === "no" ? "refused" : "unknown", reason };
     if (error.code === "CLIENT_CLOSED") return { end: "gone" };
-    const refusal = error instanceof JobExistsError || error instanceof OverloadedError || reason === "WRONG_STATE";
-    if (!refusal) this.#o.onBug(error, `${step.operation} ${step.call}`);
+    const end = endOf(error);
+    if (end) return end.end === "ok" ? end : { ...end, reason };
+    if (reason !== "WRONG_STATE") this.#o.onBug(error, `${step.operation} ${step.call}`);
     return { end: "refused", reason };
   }
 }
@@ -163,27 +145,4 @@ function calledOf(step: CallStep): Omit<Called, "at" | "by" | "kind"> {
   };
 }
 
-export function sightOf({ state, version, outcome }: JobStatus<string>): Sight {
-  return { state, version, ...(outcome && { outcome: outcomeOf(outcome) }) };
-}
-
-function outcomeOf(outcome: NonNullable<JobStatus<string>["outcome"]>): Outcome {
-  if (outcome.state === "succeeded") return { state: "succeeded", text: outcome.result };
-  return failed(outcome.error);
-}
-
-function jobOf(error: JobFailedError | JobCancelledError): Sight {
-  const outcome = failed(error);
-  return { state: outcome.state, outcome };
-}
-
-function failed(error: JobFailedError | JobCancelledError): Outcome {
-  const { kind, message } = error.failure;
-  const state = error instanceof JobCancelledError ? "cancelled" : "failed";
-  return { state, failure: kind, ...textOf(kind, message) };
-}
-
-/** The handler's own words: a worker may also say in its stead that it ran too long. */
-export function textOf(kind: string, message: string): { text?: string } {
-  return kind === "handler" && message.includes("#") ? { text: message } : {};
-}
+const itself = (text: string) => text;

@@ -3,9 +3,9 @@ import { createHash } from "node:crypto";
 import { isTerminal } from "../../server/job/job.ts";
 import { findingsIn } from "../../server/storage/fsck.ts";
 import type { InspectedJob, Inspection } from "../../server/storage/storage.ts";
+import { wordsOf } from "../history/answers.ts";
 import { check, explain, type Limits } from "../history/check.ts";
 import { type Event, format, type Outcome, type Sight } from "../history/events.ts";
-import { textOf } from "./caller.ts";
 import type { Plan } from "./plan.ts";
 import { World } from "./world.ts";
 
@@ -82,7 +82,7 @@ function record({ events, time }: World, queue: string, { jobs }: Inspection): v
 function sightOf({ record, result }: InspectedJob): Sight {
   const { state, version, failureKind, failureDetail } = record;
   if (!isTerminal(state)) return { state, version };
-  const outcome: Outcome = { state, ...textOf(failureKind, failureDetail?.status.message ?? "") };
+  const outcome: Outcome = { state, ...wordsOf(failureKind, failureDetail?.status.message ?? "") };
   if (result) outcome.text = JSON.parse(Buffer.from(result.data).toString());
   if (failureKind !== "") outcome.failure = failureKind.replaceAll("_", "-");
   return { state, version, outcome };
