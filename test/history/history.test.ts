@@ -325,6 +325,15 @@ describe("disposition", () => {
 
   test("two creations of one run", () => expect(broken(second({}, created))).toEqual(["disposition"]));
 
+  test("two creations, after a cancellation that found nothing: one that was sent twice may come late", () => {
+    const cancel = (tookMs: number) => [
+      called(-200, "c0", { operation: "cancel" }),
+      returned(-200 + tookMs, "c0", { end: "not-found" }),
+    ];
+    expect(broken([...cancel(100), ...second({}, created)])).toEqual([]);
+    expect(broken([...cancel(5), ...second({}, created)])).toEqual(["disposition"]);
+  });
+
   test("not where a new run was allowed", () => {
     expect(broken(second({ onDuplicate: "rerun-if-finished" }, created))).toEqual([]);
     expect(broken([called(25, "c3", { operation: "cancel" }), ...second({}, created)])).toEqual([]);

@@ -198,6 +198,14 @@ export function mayHaveActed({ returned }: Call): boolean {
   return returned === undefined || (returned.end !== "refused" && returned.end !== "not-found");
 }
 
+/** No back-off before a second send is shorter. Milliseconds. */
+const SENT_AGAIN_MS = 25;
+
+/** It had the time to be sent more than once: what an earlier send asked for may come later than the answer, at any time. */
+export function mayBeSentAgain({ called, returned }: Call): boolean {
+  return returned === undefined || returned.at - called.at >= SENT_AGAIN_MS;
+}
+
 /** When a call may have had its effect: from its beginning to its end, without which never. */
 export function span({ called, returned }: Call): [from: number, to: number] {
   // An answer "unknown" ends nothing: what was sent may arrive later.

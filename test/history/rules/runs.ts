@@ -1,6 +1,6 @@
 /** Why an id may have started afresh: the reasons that several rules accept. */
 import type { Event } from "../events.ts";
-import { actedBetween, type History, type JobHistory, mayHaveActed } from "../history.ts";
+import { actedBetween, type History, type JobHistory, mayBeSentAgain, mayHaveActed } from "../history.ts";
 
 const DEFAULT_RESULT_TTL_MS = 3_600_000;
 
@@ -30,6 +30,9 @@ export function newRunReason(
 ): string | undefined {
   const [begin, end] = [from - history.limits.toleranceMs, to + history.limits.toleranceMs];
   if (actedBetween(job, "cancel", begin, end).length > 0) return "cancelled";
+  // Its last send found no job; one before it, of which nobody heard, may arrive when there is one.
+  const late = job.calls.filter(({ called }) => called.operation === "cancel" && called.at <= end);
+  if (late.some((call) => call.returned?.end === "not-found" && mayBeSentAgain(call))) return "cancelled late";
   if (retries && actedBetween(job, "retry", begin, end).length > 0) return "retried";
   const reruns = job.enqueues.filter(({ called }) => called.onDuplicate?.startsWith("rerun"));
   if (reruns.some((call) => mayHaveActed(call) && call.called.at <= end)) return "rerun by an enqueue";
