@@ -1,7 +1,8 @@
 /**
- * Many verbs, one transaction, one fsync. What is submitted while the event loop
- * reads its input, or while a commit runs, goes into the next transaction
- * together; each answer leaves after the commit, never before.
+ * Many verbs, one transaction; many transactions, one fsync. What is submitted
+ * while the event loop reads its input goes into the next transaction together;
+ * what is committed while the disk syncs goes into the next sync together. Each
+ * answer leaves after the sync of all that it may have seen, never before.
  */
 import type { Clock } from "../../../protocol/clock.ts";
 import { StorageUnavailable } from "../storage.ts";
@@ -18,6 +19,10 @@ export interface Transactions {
   commit(): void;
   /** Also undoes what verbs keep in memory, and makes room where `error` says that there is none. Called with or without an open transaction. */
   rollback(error: unknown): void;
+  /** Makes what was committed before the call durable. Absent: a commit does, or nothing has to be. */
+  sync?(): Promise<void>;
+  /** Whether anything was written since the last time it was asked. */
+  wrote?(): boolean;
 }
 
 interface Verb {
@@ -26,11 +31,21 @@ interface Verb {
   reject(error: unknown): void;
 }
 
+/** A verb whose transaction is committed. */
+interface Answered {
+  verb: Verb;
+  answer: unknown;
+}
+
 export class GroupCommit {
   readonly #db: Transactions;
   readonly #clock: Clock;
   readonly #onFatal: (error: Error) => void;
   #waiting: Verb[] = [];
+  /** Answered once it is durable: what the sync under way does not cover, and what it does. */
+  #committed: Answered[] = [];
+  #beingSynced: Answered[] = [];
+  #syncing: Promise<void> | undefined;
   #scheduled = false;
   #over: string | undefined;
 
@@ -47,7 +62,7 @@ export class GroupCommit {
    */
   submit<T>(run: () => T): Promise<T> {
     if (this.#over !== undefined) return Promise.reject(new StorageUnavailable(this.#over, "no"));
-    if (this.#waiting.length >= MAX_WAITING) {
+    if (this.#waiting.length + this.#committed.length >= MAX_WAITING) {
       return Promise.reject(new StorageUnavailable("too many calls wait for the storage", "no"));
     }
     return new Promise<T>((resolve, reject) => {
@@ -56,10 +71,11 @@ export class GroupCommit {
     });
   }
 
-  /** Commits what waits; then nothing is taken any more. */
-  close(): void {
+  /** Commits what waits; then nothing is taken any more. Resolves once it is durable. */
+  async close(): Promise<void> {
     while (this.#waiting.length > 0) this.#flush();
     this.#over ??= "the storage is closed";
+    while (this.#syncing) await this.#syncing;
   }
 
   #schedule(): void {
@@ -87,7 +103,33 @@ export class GroupCommit {
       return this.#failed(error, this.#waiting.splice(0, Math.max(answers.length + 1, 1)));
     }
     const batch = this.#waiting.splice(0, answers.length);
-    for (const [i, verb] of batch.entries()) verb.resolve(answers[i]);
+    this.#tell(batch.map((verb, i) => ({ verb, answer: answers[i] })));
+  }
+
+  /** Once all that was committed so far is durable: at once, where it is. */
+  #tell(answered: Answered[]): void {
+    const wrote = this.#db.wrote?.() ?? true;
+    if (!this.#db.sync || !(wrote || this.#syncing || this.#committed.length > 0)) return resolveAll(answered);
+    this.#committed.push(...answered);
+    this.#sync();
+  }
+
+  /** One at a time: what is committed meanwhile goes into the next. */
+  #sync(): void {
+    if (this.#syncing || this.#committed.length === 0) return;
+    this.#beingSynced = this.#committed;
+    this.#committed = [];
+    this.#syncing = this.#db.sync!().then(
+      () => {
+        this.#syncing = undefined;
+        resolveAll(this.#beingSynced.splice(0));
+        this.#sync();
+      },
+      (error) => {
+        this.#syncing = undefined;
+        this.#die(error, []);
+      },
+    );
   }
 
   #failed(error: unknown, batch: Verb[]): void {
@@ -98,7 +140,7 @@ export class GroupCommit {
         this.#db.begin();
         const answer = verb.run();
         this.#db.commit();
-        verb.resolve(answer);
+        this.#tell([{ verb, answer }]);
       } catch (alone) {
         if (!this.#undo(alone, [verb, ...batch])) return;
         verb.reject(new StorageUnavailable(messageOf(alone), "no", alone));
@@ -115,15 +157,27 @@ export class GroupCommit {
       fatal = true;
     }
     if (!fatal) return true;
-    this.#over = `the storage failed: ${messageOf(error)}`;
-    for (const verb of [...batch, ...this.#waiting.splice(0)]) {
-      verb.reject(new StorageUnavailable(this.#over, "unknown", error));
-    }
-    this.#onFatal(error instanceof Error ? error : new Error(messageOf(error)));
+    this.#die(error, batch);
     return false;
+  }
+
+  /** What is on disk is unknown: so is the fate of everything that was not answered. */
+  #die(error: unknown, batch: Verb[]): void {
+    const first = this.#over === undefined;
+    const over = `the storage failed: ${messageOf(error)}`;
+    this.#over = over;
+    const committed = [...this.#beingSynced.splice(0), ...this.#committed.splice(0)].map(({ verb }) => verb);
+    for (const verb of [...committed, ...batch, ...this.#waiting.splice(0)]) {
+      verb.reject(new StorageUnavailable(over, "unknown", error));
+    }
+    if (first) this.#onFatal(error instanceof Error ? error : new Error(messageOf(error)));
   }
 }
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+function resolveAll(answered: Answered[]): void {
+  for (const { verb, answer } of answered) verb.resolve(answer);
 }

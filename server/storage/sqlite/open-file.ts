@@ -3,6 +3,7 @@ import { mkdirSync, type Stats, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type Durability, durabilityOrder, type StorageOptions, StorageRefused } from "../storage.ts";
+import { LogFile } from "./log-file.ts";
 import { openToLook } from "./node-sqlite.ts";
 import { APPLICATION_ID, createSchema, SCHEMA_VERSION } from "./schema.ts";
 import { codeOf, SQLITE } from "./sqlite-error.ts";
@@ -22,6 +23,8 @@ export interface Opened {
   /** undefined: in memory. */
   path?: string;
   durability: Durability;
+  /** To be synced before anything is answered. undefined: nothing is. */
+  log?: LogFile;
   /** Above this the file takes no new jobs; what is in it can still be worked off. Bytes. */
   maxBytes: number;
 }
@@ -41,7 +44,9 @@ export function openDatabase(url: string, options: StorageOptions): Opened {
     throw new StorageRefused("storage memory: ends with its process, a file or a server is required; give its URL");
   }
   if (path === undefined) return { db: inMemory(), url: "memory:", durability, maxBytes };
-  return { db: openFile(path, synchronous, options.existing), url: `sqlite:${path}`, path, durability, maxBytes };
+  const db = openFile(path, options.existing);
+  const log = synchronous === "FULL" ? new LogFile(path) : undefined;
+  return { db, url: `sqlite:${path}`, path, durability, maxBytes, ...(log && { log }) };
 }
 
 /** `memory:`, `sqlite:PATH`, `sqlite:PATH?synchronous=normal&max_bytes=10000000`. */
@@ -77,7 +82,7 @@ function inMemory(): DatabaseSync {
   return db;
 }
 
-function openFile(path: string, synchronous: string, existing = false): DatabaseSync {
+function openFile(path: string, existing = false): DatabaseSync {
   const found = look(path);
   if (!found && existing) {
     throw new StorageRefused(`storage sqlite:${path}: found no file, one is required; give another path`);
@@ -89,10 +94,12 @@ function openFile(path: string, synchronous: string, existing = false): Database
     db = new DatabaseSync(path);
     db.exec(`PRAGMA busy_timeout = ${LOCK_PATIENCE_MS}`);
     // EXCLUSIVE: the lock is kept from the first read to the end, so a second broker cannot get in between.
-    db.exec(`PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = ${synchronous}; BEGIN EXCLUSIVE; COMMIT;`);
+    db.exec(`PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL; BEGIN EXCLUSIVE; COMMIT;`);
     db.exec(`PRAGMA cache_size = -${CACHE_KIB}`);
     if (!isOurs(db, path)) createSchema(db);
     db.exec("PRAGMA journal_mode = WAL");
+    // A commit writes the log, a checkpoint syncs it and the file; that a commit lasts is LogFile's to see to.
+    db.exec("PRAGMA synchronous = NORMAL");
     if (found && found.size <= FULL_CHECK_BYTES) check(db, path);
     return db;
   } catch (error) {

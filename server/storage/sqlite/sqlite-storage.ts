@@ -46,6 +46,7 @@ import { Claims } from "./claims.ts";
 import { GroupCommit, type Transactions } from "./group-commit.ts";
 import { hex } from "./hex.ts";
 import { Jobs } from "./jobs.ts";
+import type { LogFile } from "./log-file.ts";
 import { rollBack } from "./node-sqlite.ts";
 import { type Opened, openDatabase } from "./open-file.ts";
 import { Queues } from "./queues.ts";
@@ -76,15 +77,17 @@ class SqliteStorage implements Storage {
   readonly #listeners = new Set<(ready: boolean) => void>();
   readonly #hasRoom: () => boolean;
   readonly #reserve: Reserve | undefined;
+  readonly #log: LogFile | undefined;
   #ready = true;
   #closed = false;
   #nowUs = 0;
   /** What this broker announced last: of no use to the next one, so it is not written down. */
   #announced: { attached: Attached; until: number } | undefined;
 
-  constructor({ db, url, path, durability, maxBytes }: Opened, options: StorageOptions) {
+  constructor({ db, url, path, durability, maxBytes, log }: Opened, options: StorageOptions) {
     this.#options = options;
     this.#db = db;
+    this.#log = log;
     this.#jobs = new Jobs(db);
     this.#queues = new Queues(db);
     this.#services = new Services(db);
@@ -303,10 +306,13 @@ class SqliteStorage implements Storage {
   }
 
   async close(): Promise<void> {
-    this.#commits.close();
+    const settled = this.#commits.close();
     this.#becomeUnready();
-    if (!this.#closed) this.#db.close();
+    await settled;
+    if (this.#closed) return;
     this.#closed = true;
+    this.#db.close();
+    this.#log?.close();
   }
 
   // ── the larger verbs ───────────────────────────────────────────────────────
@@ -470,6 +476,20 @@ class SqliteStorage implements Storage {
         this.#jobs.memory.rolledBack();
         if (isFull(error)) this.#reserve?.giveUp();
       },
+      ...(this.#log && { sync: () => this.#log!.sync(), wrote: this.#wrote() }),
+    };
+  }
+
+  /** Whether anything was written since the last call. */
+  #wrote(): () => boolean {
+    const count = this.#db.prepare("SELECT total_changes() AS changes");
+    const changes = () => (count.get() as { changes: number }).changes;
+    let before = changes();
+    return () => {
+      const now = changes();
+      const wrote = now !== before;
+      before = now;
+      return wrote;
     };
   }
 
