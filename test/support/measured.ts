@@ -49,18 +49,23 @@ export class MeasuredBroker implements AsyncDisposable {
     return new MeasuredBroker(child, await message(child));
   }
 
-  async held(): Promise<Held> {
+  /** After a collection. */
+  held(): Promise<Held> {
+    return this.#ask("held");
+  }
+
+  async #ask(what: "held" | "counts"): Promise<Held> {
     const answer = message<Held>(this.#child);
-    this.#child.send("held");
+    this.#child.send(what);
     return await answer;
   }
 
-  /** Asks until it holds as much. */
+  /** Asks until it holds as many; what it holds then. */
   async until(what: (held: Held) => boolean, withinMs = 60_000): Promise<Held> {
     for (const deadline = performance.now() + withinMs; ; ) {
-      const held = await this.held();
-      if (what(held)) return held;
-      if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${JSON.stringify(held)}`);
+      const counts = await this.#ask("counts");
+      if (what(counts)) return await this.held();
+      if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${JSON.stringify(counts)}`);
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
   }
