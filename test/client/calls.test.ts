@@ -81,8 +81,10 @@ describe.each(["multiplex", "unary"] as const)("%s", (mode) => {
       broker.on("enqueueAndWait", interrupted);
       expect(await connect().enqueueAndWait("j", 1, { timeout: 60_000 })).toBe(7);
       const [first, second] = broker.requests("enqueueAndWait").map(({ message }) => durationMs(message.waitTimeout!));
-      expect(first).toBe(60_000);
-      expect(second).toBeLessThanOrEqual(59_971);
+      // What a busy machine takes before the first send is off it already.
+      expect(first).toBeGreaterThan(59_000);
+      expect(first).toBeLessThanOrEqual(60_000);
+      expect(second).toBeLessThanOrEqual(first! - 29);
       expect(second).toBeGreaterThan(50_000);
     });
 
