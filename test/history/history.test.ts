@@ -215,7 +215,12 @@ describe("two outcomes", () => {
       returned(at + 1, call, { job: sight }),
     ];
     const shown = [...get(30, "c2", succeeded(1, 7)), ...get(40, "c3", { state: "running", version: 7 })];
-    expect(broken([...enqueued, started(10, 1), finished(20, 1), ...shown])).toEqual(["two outcomes"]);
+    const events = [...enqueued, started(10, 1), finished(20, 1), ...shown];
+    expect(broken(events)).toEqual(["two outcomes"]);
+    const rollback = (at: number) => ({ at, by: "driver", kind: "fault", fault: "rollback", on: "storage" }) as const;
+    // What was shown may be lost with it, and its version given out again.
+    expect(broken([...events, { ...rollback(25), phase: "begin" }, { ...rollback(35), phase: "end" }])).toEqual([]);
+    expect(broken([...events, { ...rollback(50), phase: "begin" }, { ...rollback(60), phase: "end" }])).not.toEqual([]);
   });
 });
 

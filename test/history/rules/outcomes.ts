@@ -6,18 +6,20 @@ import { newRunReason } from "./runs.ts";
 import { type Violation, violation } from "./violation.ts";
 
 export function twoOutcomes(history: History, job: JobHistory): Violation[] {
-  return [...differingVersions(job), ...differingOutcomes(history, job)];
+  return [...differingVersions(history, job), ...differingOutcomes(history, job)];
 }
 
-/** What a version of a job is does not depend on who asks. */
-function differingVersions(job: JobHistory): Violation[] {
+/** What a version of a job is does not depend on who asks; unless the storage lost it after it was shown, and gives it out again. */
+function differingVersions(history: History, job: JobHistory): Violation[] {
+  const { toleranceMs } = history.limits;
+  const kept = ({ at }: Event) => !history.rolledBack(at - toleranceMs, at + toleranceMs);
   const seen = new Map<number, { event: Event; sight: Sight }>();
   const violations: Violation[] = [];
   for (const { event, sight } of sights(job)) {
     if (sight.version === undefined) continue;
     const known = seen.get(sight.version);
     if (!known) seen.set(sight.version, { event, sight });
-    else if (!agree(known.sight, sight)) {
+    else if (!agree(known.sight, sight) && kept(known.event) && kept(event)) {
       const message = `job ${job.name} was shown as two things in version ${sight.version}`;
       violations.push(violation("two outcomes", message, known.event, event));
     }
