@@ -56,7 +56,8 @@ const kinds: Record<string, (order: Order) => Promise<number>> = {
 };
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
-process.exitCode = await main();
+// Whatever is still open by then, a proxied connection or a timer, has no more to say.
+process.exit(await main());
 
 async function main(): Promise<number> {
   const texts = { seed: { type: "string" }, minutes: { type: "string" }, seconds: { type: "string" } } as const;

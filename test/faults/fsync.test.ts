@@ -43,7 +43,9 @@ describe.skipIf(reason !== undefined)(`a failing fsync${reason ? ` (skipped: ${r
     }
     const { code, stderr } = await child.ended;
     expect(code).toBe(1);
-    expect(stderr).toMatch(/disk I\/O error; what is on disk is unknown, so the process must exit/);
+    expect(stderr).toMatch(
+      /disk I\/O error: the log cannot be synced \(EIO\); what is on disk is unknown, so the process must exit/,
+    );
     await client.close();
 
     const findings: unknown[] = [];

@@ -51,6 +51,22 @@ export const sqlite: readonly Mutant[] = [
     tests: ["test/storage/sqlite/group-commit.test.ts"],
   },
   {
+    name: "ack-before-sync",
+    why: "an answer leaves once it is written to the log, which the disk may not have yet",
+    file: "server/storage/sqlite/group-commit.ts",
+    find: "this.#committed.push(...answered);",
+    replace: "this.#committed.push(...answered);\n    resolveAll(answered);",
+    tests: ["test/storage/sqlite/group-commit.test.ts"],
+  },
+  {
+    name: "reads-ahead-of-the-sync",
+    why: "what is read tells of what the disk may lose",
+    file: "server/storage/sqlite/group-commit.ts",
+    find: "!(wrote || this.#syncing || this.#committed.length > 0)",
+    replace: "!wrote",
+    tests: ["test/storage/sqlite/group-commit.test.ts"],
+  },
+  {
     name: "commit-failure-forgiven",
     why: "the storage goes on after a failed fsync",
     file: "server/storage/sqlite/group-commit.ts",

@@ -129,3 +129,111 @@ describe("group commit", () => {
     expect(db.log).toEqual(["begin", "a", "b", "commit", "begin", "c", "commit"]);
   });
 });
+
+/** A log that is synced when the test says so. */
+class Disk extends Recorder {
+  readonly syncs: PromiseWithResolvers<void>[] = [];
+  writes = true;
+  sync = () => {
+    this.log.push("sync");
+    const one = Promise.withResolvers<void>();
+    this.syncs.push(one);
+    return one.promise;
+  };
+  wrote = () => this.writes;
+}
+
+describe("a log that is synced beside the event loop", () => {
+  let db: Disk;
+  let fatal: Error[];
+  let commits: GroupCommit;
+  let answered: string[];
+  const submit = (name: string) => {
+    const answer = commits.submit(() => {
+      db.log.push(name);
+      return name;
+    });
+    answer.then(
+      () => answered.push(name),
+      () => {},
+    );
+    return answer;
+  };
+  const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+  beforeEach(() => {
+    db = new Disk();
+    fatal = [];
+    answered = [];
+    commits = new GroupCommit(db, new ManualClock(), (error) => void fatal.push(error));
+  });
+
+  test("an answer leaves after the sync of its commit; what is committed meanwhile shares the next one", async () => {
+    submit("a");
+    await turn();
+    submit("b");
+    await turn();
+    submit("c");
+    await turn();
+    expect(db.log).toEqual(["begin", "a", "commit", "sync", "begin", "b", "commit", "begin", "c", "commit"]);
+    expect(answered).toEqual([]);
+    db.syncs[0]!.resolve();
+    await turn();
+    expect(answered).toEqual(["a"]);
+    expect(db.syncs).toHaveLength(2);
+    db.syncs[1]!.resolve();
+    await turn();
+    expect(answered).toEqual(["a", "b", "c"]);
+    expect(db.syncs).toHaveLength(2);
+  });
+
+  test("what only reads needs no sync, but waits for what it may have seen", async () => {
+    db.writes = false;
+    await submit("read");
+    expect(db.syncs).toHaveLength(0);
+    db.writes = true;
+    submit("write");
+    await turn();
+    db.writes = false;
+    submit("read after it");
+    await turn();
+    expect(answered).toEqual(["read"]);
+    db.syncs[0]!.resolve();
+    await turn();
+    expect(answered).toEqual(["read", "write"]);
+    db.syncs[1]!.resolve();
+    await turn();
+    expect(answered).toEqual(["read", "write", "read after it"]);
+  });
+
+  test("a failed sync: all that was not answered is unknown, and nothing is taken any more", async () => {
+    const answers = [submit("a")];
+    await turn();
+    answers.push(submit("b"));
+    await turn();
+    answers.push(submit("c"));
+    db.syncs[0]!.reject(new Error("disk I/O error"));
+    const unknown = { status: "rejected", reason: { accepted: "unknown" } };
+    expect(await Promise.allSettled(answers)).toMatchObject([unknown, unknown, unknown]);
+    expect(fatal).toHaveLength(1);
+    await expect(submit("d")).rejects.toMatchObject({ accepted: "no", message: expect.stringContaining("disk I/O") });
+    await commits.close();
+    expect(fatal).toHaveLength(1);
+  });
+
+  test("close waits until everything is durable", async () => {
+    submit("a");
+    await turn();
+    submit("b");
+    let closed = false;
+    const closing = commits.close().then(() => (closed = true));
+    await turn();
+    expect(closed).toBe(false);
+    db.syncs[0]!.resolve();
+    await turn();
+    expect(closed).toBe(false);
+    db.syncs[1]!.resolve();
+    await closing;
+    expect(answered).toEqual(["a", "b"]);
+  });
+});
