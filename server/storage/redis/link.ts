@@ -54,7 +54,8 @@ export class Link {
   #closed = false;
   #calls = 0;
   #onTheWire = 0;
-  readonly #line: (() => void)[] = [];
+  /** Those that wait for a place on the wire, first come first. */
+  readonly #line = new Set<() => void>();
   readonly #waiting = new Set<() => void>();
   readonly #lost = new Set<(error: Error) => void>();
   #stopPing = () => {};
@@ -130,7 +131,7 @@ export class Link {
     let accepted: "no" | "unknown" = "no";
     for (;;) {
       if (!this.#open) await this.#bridge(until, accepted);
-      if (this.#onTheWire >= MAX_ON_THE_WIRE) await this.#queue(until, accepted);
+      if (this.#onTheWire >= MAX_ON_THE_WIRE || this.#line.size > 0) await this.#queue(until, accepted);
       this.#onTheWire++;
       let verdict: Verdict;
       try {
@@ -185,9 +186,12 @@ export class Link {
     if (!this.#open) throw this.#unavailable("not ready", accepted);
   }
 
+  /** Until there is a place. One that is told of it may find it taken, and waits on. */
   async #queue(until: number, accepted: "no" | "unknown"): Promise<void> {
-    await this.#until(until, (go) => this.#line.push(go));
-    if (this.#onTheWire >= MAX_ON_THE_WIRE) throw this.#unavailable("too many calls under way", accepted);
+    do {
+      await this.#until(until, (go) => this.#line.add(go));
+      if (this.#o.clock.monotonic() >= until) throw this.#unavailable("too many calls under way", accepted);
+    } while (this.#onTheWire >= MAX_ON_THE_WIRE);
   }
 
   /** Until told, or until that time. */
@@ -195,6 +199,7 @@ export class Link {
     return new Promise((resolve) => {
       const go = () => {
         this.#waiting.delete(go);
+        this.#line.delete(go);
         timer.cancel();
         resolve();
       };
@@ -205,7 +210,11 @@ export class Link {
 
   #leave(): void {
     this.#onTheWire--;
-    this.#line.shift()?.();
+    let places = MAX_ON_THE_WIRE - this.#onTheWire;
+    for (const go of this.#line) {
+      if (places-- <= 0) break;
+      go();
+    }
   }
 
   #pause(ms: number): Promise<void> {

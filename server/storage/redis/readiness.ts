@@ -23,6 +23,9 @@ const CHECK_EVERY_MS = 60_000;
 const CHECK_AGAIN_MS = 2_000;
 const CHECK_TIMEOUT_MS = 5_000;
 
+/** Histories of masters that are remembered. */
+const MAX_HISTORIES = 1_000;
+
 export class Readiness {
   readonly #o: ReadinessOptions;
   readonly #listeners = new Set<(ready: boolean) => void>();
@@ -120,7 +123,8 @@ export class Readiness {
     const histories = found.map(
       ({ info }) => [info.get("master_replid") ?? "", info.get("master_replid2") ?? ""] as const,
     );
-    this.#histories = new Set(histories.map(([history]) => history));
+    // Not only the last: a master that comes back before it is demoted has a history of its own, and comes in between.
+    this.#histories = new Set([...before, ...histories.map(([history]) => history)].slice(-MAX_HISTORIES));
     if (!histories.some(([history, continued]) => !before.has(history) && before.has(continued))) return;
     const unplanned =
       "unless that was planned, the last that was confirmed before may be missing; queuecall fsck checks the rest";

@@ -20,7 +20,7 @@ describe.skipIf(redisUnavailable)(`failover${redisUnavailable ? ` (skipped: ${re
     const pair = await RedisPair.start(1);
     const { storage, warnings } = await opened(pair);
     await pair.failOver();
-    await expect.poll(() => warnings, { timeout: 10_000 }).toContainEqual(TOOK_OVER);
+    await expect.poll(() => warnings, { timeout: 30_000 }).toContainEqual(TOOK_OVER);
     await becomes(storage, true);
     expect(await storage.read(key("kept"))).toBeDefined();
     await enqueue(storage, "next");
@@ -31,7 +31,7 @@ describe.skipIf(redisUnavailable)(`failover${redisUnavailable ? ` (skipped: ${re
     const { storage, warnings } = await opened(pair);
     await pair.inStep();
     await pair.promoteLagging(async () => void (await enqueue(storage, "unheard")));
-    await expect.poll(() => warnings, { timeout: 10_000 }).toContainEqual(TOOK_OVER);
+    await expect.poll(() => warnings, { timeout: 30_000 }).toContainEqual(TOOK_OVER);
     await becomes(storage, true);
     expect(await storage.read(key("unheard"))).toBeUndefined();
     expect(await storage.read(key("kept"))).toBeDefined();
@@ -45,7 +45,7 @@ describe.skipIf(redisUnavailable)(`failover${redisUnavailable ? ` (skipped: ${re
     const master = await servers.master();
     master.kill("SIGKILL");
     await servers.failedOver(master, () => master.restart());
-    await expect.poll(() => warnings, { timeout: 10_000 }).toContainEqual(TOOK_OVER);
+    await expect.poll(() => warnings, { timeout: 30_000 }).toContainEqual(TOOK_OVER);
     await becomes(storage, true);
     expect(await storage.read(key("kept"))).toBeDefined();
     await enqueue(storage, "next");

@@ -69,6 +69,16 @@ describe.skipIf(redisUnavailable)(`faults of Redis${redisUnavailable ? ` (skippe
     expect(await server.admin.call("FUNCTION", "LIST")).toEqual([]);
   });
 
+  test("more calls at one time than go on the wire: each has its turn, whoever comes in between", async () => {
+    const storage = await storageOn((await serverOf()).url);
+    // Each a queue of its own, which needs a call before the first job and one after it.
+    const answers = Array.from({ length: 4_000 }, async (_, i) => {
+      const answer = await enqueue(storage, "a", { queue: `${QUEUE}-${i}` });
+      return answer.kind;
+    });
+    expect(new Set(await Promise.all(answers))).toEqual(new Set(["accepted"]));
+  });
+
   test("a connection that is cut is bridged", async () => {
     const server = await serverOf();
     const storage = await storageOn(server.url);
