@@ -1,4 +1,4 @@
-"""What grpcio sees of a broker: python conformance.py ADDRESS. The same checks as those in go/conformance, a line of JSON for each."""
+"""What grpcio sees of a broker: python conformance.py ADDRESS AGEING, the latter of a broker with a maximum connection age of a second. The same checks as those in go/conformance, a line of JSON for each."""
 import json, sys, threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,7 +10,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 from queuecall.v1 import broker_pb2 as wire, broker_pb2_grpc, job_pb2
 
 SOON = 30
-ADDRESS = sys.argv[1]
+ADDRESS, AGEING = sys.argv[1:]
 channel = grpc.insecure_channel(ADDRESS, [("grpc.max_send_message_length", -1)])
 broker = broker_pb2_grpc.BrokerServiceStub(channel)
 NAMES = ["", "queuecall.v1.BrokerService", "nobody.Knows"]
@@ -170,6 +170,20 @@ def keepalive():
         return details_of(error_of(lambda: wait("py-keepalive", SOON, **request)))["reason"]
 
 
+def connection_age():
+    states = []
+    with grpc.insecure_channel(AGEING, [("grpc.use_local_subchannel_pool", 1)]) as own:
+        own.subscribe(states.append, try_to_connect=True)
+        stub = broker_pb2_grpc.BrokerServiceStub(own)
+        stub.Enqueue(wire.EnqueueRequest(spec=job_pb2.JobSpec(queue="nobody", job_id="py-held")), timeout=SOON)
+        held = stub.WaitJob.future(wire.WaitJobRequest(queue="nobody", job_id="py-held", wait_timeout={"seconds": 4}), timeout=SOON)
+        failed = 0
+        while not held.done():
+            failed += code_of(lambda: stub.GetJob(wire.GetJobRequest(queue="nobody", job_id="py-held"), timeout=SOON)) != "OK"
+        moved = states.count(grpc.ChannelConnectivity.READY) > 1
+        return {"held": details_of(error_of(held.result))["reason"], "failed": failed, "moved": moved}
+
+
 def watch():
     echo("py-watched", b"")
     first, *rest = broker.WatchJob(wire.WatchJobRequest(queue="echo", job_id="py-watched"), timeout=SOON)
@@ -181,5 +195,5 @@ def many():
         return sum(pool.map(lambda _: code_of(lambda: echo("", b"x")) == "OK", range(500)))
 
 
-for check in (health, health_watch, reflection, deadline, cancellation, metadata, large, compression, details, unimplemented, keepalive, watch, many):
+for check in (health, health_watch, reflection, deadline, cancellation, metadata, large, compression, details, unimplemented, keepalive, connection_age, watch, many):
     print(json.dumps({"check": check.__name__.replace("_", "-"), "saw": check()}), flush=True)

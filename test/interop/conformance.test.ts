@@ -6,9 +6,12 @@ import { checksOf } from "./grpc-js.ts";
 import { absent, type Language, languages, start } from "./rig.ts";
 
 let broker: BrokerServer;
+/** Tells every connection to go after a second. */
+let ageing: BrokerServer;
 let stopWorker: () => Promise<void>;
 beforeAll(async () => {
   broker = await createBroker({ storage: "memory:", grpc: "127.0.0.1:0" });
+  ageing = await createBroker({ storage: "memory:", grpc: "127.0.0.1:0", settings: { maxConnectionAgeMs: 1_000 } });
   const worker = createWorker({ url: `http://${broker.grpcAddress}`, concurrency: 50 }).handle<Uint8Array, Uint8Array>(
     "echo",
     (data) => data,
@@ -21,7 +24,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await stopWorker();
-  await broker.close();
+  await Promise.all([broker.close(), ageing.close()]);
 });
 
 const serving = { "": "SERVING", "queuecall.v1.BrokerService": "SERVING" };
@@ -47,6 +50,8 @@ const expected = (id: string): Record<string, unknown> => ({
   unimplemented: { "/queuecall.v1.BrokerService/Nothing": "UNIMPLEMENTED", "/nobody.Knows/Nothing": "UNIMPLEMENTED" },
   // Many pings, and the connection still carries the answer.
   keepalive: "WAIT_TIMEOUT",
+  // Proposal A9: what is under way is answered on the old connection, what comes goes over a new one, nothing fails.
+  "connection-age": { held: "WAIT_TIMEOUT", failed: 0, moved: true },
   watch: { state: "JOB_STATE_SUCCEEDED", ends: true },
   many: 500,
 });
@@ -56,13 +61,13 @@ const libraries: Record<Language, { name: string; id: string }> = {
   Go: { name: "grpc-go", id: "go" },
 };
 const clients = [
-  { name: "grpc-js", id: "js", look: () => checksOf(broker.grpcAddress) },
+  { name: "grpc-js", id: "js", look: () => checksOf(broker.grpcAddress, ageing.grpcAddress) },
   ...languages.map((language) => ({ ...libraries[language], look: () => checksIn(language) })),
 ];
 
 /** Runs a language's checks. */
 async function checksIn(language: Language): Promise<Record<string, unknown>> {
-  const { code, stdout, stderr } = await start(language, "conformance", [broker.grpcAddress]).ended;
+  const { code, stdout, stderr } = await start(language, "conformance", [broker.grpcAddress, ageing.grpcAddress]).ended;
   if (code !== 0) throw new Error(`the checks in ${language} ended with ${code}: ${stderr}${stdout}`);
   const lines = stdout.trim().split("\n");
   return Object.fromEntries(lines.map((line) => JSON.parse(line)).map(({ check, saw }) => [check, saw]));

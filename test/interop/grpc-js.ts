@@ -6,6 +6,7 @@ import {
   type ClientDuplexStream,
   type ClientReadableStream,
   compressionAlgorithms,
+  connectivityState,
   credentials,
   loadPackageDefinition,
   Metadata,
@@ -78,16 +79,19 @@ async function using<T extends Client, R>(client: T, run: (client: T) => Promise
   }
 }
 
-/** @returns what each check saw, by its name */
-export async function checksOf(address: string): Promise<Record<string, unknown>> {
+/**
+ * @param ageing address of a broker with a maximum connection age of a second
+ * @returns what each check saw, by its name
+ */
+export async function checksOf(address: string, ageing: string): Promise<Record<string, unknown>> {
   const caller = new GrpcCaller(address);
   const saw: Record<string, unknown> = {};
-  for (const [name, check] of Object.entries(checks(address, caller))) saw[name] = await check();
+  for (const [name, check] of Object.entries(checks(address, ageing, caller))) saw[name] = await check();
   caller.close();
   return saw;
 }
 
-function checks(address: string, caller: GrpcCaller): Record<string, () => Promise<unknown>> {
+function checks(address: string, ageing: string, caller: GrpcCaller): Record<string, () => Promise<unknown>> {
   const echo = async (jobId: string, data: Uint8Array, through = caller, limit = SOON): Promise<Buffer> => {
     const { job } = await through.call(enqueueAndWait, { spec: { queue: "echo", jobId, payload: { data } } }, limit);
     return Buffer.from(job?.outcome.case === "result" ? job.outcome.value.data : []);
@@ -211,6 +215,24 @@ function checks(address: string, caller: GrpcCaller): Record<string, () => Promi
       const { reason } = await own.refused(own.call(waitJob, wait, SOON));
       own.close();
       return reason;
+    },
+
+    async "connection-age"() {
+      const own = new GrpcCaller(ageing);
+      await own.call(enqueue, { spec: { queue: "nobody", jobId: "js-held" } }, SOON);
+      const channel = own.client.getChannel();
+      const moved = new Promise((resolve) =>
+        channel.watchConnectivityState(connectivityState.READY, Infinity, (error) => resolve(error === undefined)),
+      );
+      const wait = { queue: "nobody", jobId: "js-held", waitTimeout: { seconds: 4n } };
+      let held: string | undefined;
+      void own.refused(own.call(waitJob, wait, SOON)).then(({ reason }) => (held = reason));
+      let failed = 0;
+      while (held === undefined) {
+        if ((await codeOf(own.call(getJob, { queue: "nobody", jobId: "js-held" }, SOON))) !== "OK") failed++;
+      }
+      own.close();
+      return { held, failed, moved: await moved };
     },
 
     async watch() {

@@ -8,8 +8,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/queuecall-go/broker"
 	wire "example.com/queuecall-go/gen/queuecall/v1"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/encoding/gzip"
@@ -107,6 +109,33 @@ func keepAlive(c *client) any {
 	request := &wire.WaitJobRequest{Queue: "nobody", JobId: "go-keepalive", WaitTimeout: durationpb.New(12 * time.Second)}
 	_, err := wire.NewBrokerServiceClient(connection).WaitJob(soon(), request)
 	return detailsOf(err)["reason"]
+}
+
+// connectionAge calls on and on while a call waits, for longer than a connection lives.
+func connectionAge(c *client) any {
+	connection := must(broker.Dial(c.ageing))
+	defer connection.Close()
+	aged := wire.NewBrokerServiceClient(connection)
+	must(aged.Enqueue(soon(), &wire.EnqueueRequest{Spec: &wire.JobSpec{Queue: "nobody", JobId: "go-held"}}))
+	var moved atomic.Bool
+	go func() { moved.Store(connection.WaitForStateChange(soon(), connectivity.Ready)) }()
+	held := make(chan error, 1)
+	go func() {
+		request := &wire.WaitJobRequest{Queue: "nobody", JobId: "go-held", WaitTimeout: durationpb.New(4 * time.Second)}
+		_, err := aged.WaitJob(soon(), request)
+		held <- err
+	}()
+	failed := 0
+	for {
+		select {
+		case err := <-held:
+			return map[string]any{"held": detailsOf(err)["reason"], "failed": failed, "moved": moved.Load()}
+		default:
+			if _, err := aged.GetJob(soon(), &wire.GetJobRequest{Queue: "nobody", JobId: "go-held"}); err != nil {
+				failed++
+			}
+		}
+	}
 }
 
 func watch(c *client) any {

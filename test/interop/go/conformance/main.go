@@ -1,4 +1,4 @@
-// What grpc-go sees of a broker: conformance ADDRESS. A line of JSON for each check: {"check", "saw"}.
+// What grpc-go sees of a broker: conformance ADDRESS AGEING. A line of JSON for each check: {"check", "saw"}.
 package main
 
 import (
@@ -32,12 +32,14 @@ var checks = []struct {
 	{"details", details},
 	{"unimplemented", unimplemented},
 	{"keepalive", keepAlive},
+	{"connection-age", connectionAge},
 	{"watch", watch},
 	{"many", many},
 }
 
 type client struct {
 	address    string
+	ageing     string // of a broker with a maximum connection age of a second
 	connection *grpc.ClientConn
 	broker     wire.BrokerServiceClient
 }
@@ -81,7 +83,7 @@ func (c *client) echo(id string, data []byte, options ...grpc.CallOption) ([]byt
 
 func main() {
 	connection := must(broker.Dial(os.Args[1]))
-	c := &client{os.Args[1], connection, wire.NewBrokerServiceClient(connection)}
+	c := &client{os.Args[1], os.Args[2], connection, wire.NewBrokerServiceClient(connection)}
 	answers := json.NewEncoder(os.Stdout)
 	for _, each := range checks {
 		if err := answers.Encode(map[string]any{"check": each.name, "saw": each.check(c)}); err != nil {
