@@ -11,7 +11,8 @@ import { jobLog } from "./observe/job-log.ts";
 import type { Metrics } from "./observe/metrics.ts";
 import { TimedStorage } from "./observe/timed-storage.ts";
 import { Door } from "./rpc/door.ts";
-import { register, staysOpen } from "./rpc/grpc/adapter.ts";
+import { Front, staysOpen } from "./rpc/front.ts";
+import { register } from "./rpc/grpc/adapter.ts";
 import { TlsCredentials } from "./rpc/grpc/credentials.ts";
 import { addHealth } from "./rpc/grpc/health.ts";
 import { createGrpcServer } from "./rpc/grpc/http2-server.ts";
@@ -117,11 +118,12 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
     { clock, settings, staysOpen, refused: seldom(clock, "gRPC", logger) },
   );
   const onBug = (error: unknown, path: string) => logger?.error({ err: error, path }, "internal error");
-  const calls = register(server, broker, onBug, door);
+  const front = new Front(broker, onBug, door);
+  register(server, front);
   const health = new Health();
   addHealth(server, health);
   const reflection = new Reflection(broker.services);
-  addReflection(server, reflection, onBug, door);
+  addReflection(server, reflection, front);
 
   const { promise: serving, resolve: serve } = Promise.withResolvers<void>();
   let draining = false;
@@ -140,9 +142,19 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
       const { tls, gate } = access;
       const refused = seldom(clock, "HTTP", logger);
       const { connectMount } = await import("./rpc/connect/adapter.ts");
-      const mount = connectMount({ broker, health, reflection, calls: calls.counter, onBug, door });
+      const mount = connectMount({ front, health, reflection });
       const unreadyNow = () => unready(storage, draining);
-      httpPort = await openHttp(http, { unready: unreadyNow, metrics, tls, gate, mount, clock, refused, onBug });
+      httpPort = await openHttp(http, {
+        unready: unreadyNow,
+        metrics,
+        tls,
+        gate,
+        mount,
+        staysOpen,
+        clock,
+        refused,
+        onBug,
+      });
     }
   } catch (error) {
     stopWatching();
@@ -168,10 +180,10 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
       return draining;
     },
     get calls() {
-      return calls.count;
+      return front.calls.count;
     },
     get exchanges() {
-      return calls.exchanges;
+      return front.exchanges;
     },
     get waiting() {
       return broker.waiting;
@@ -180,7 +192,7 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
       return broker.workers.size;
     },
     get unreadBytes() {
-      return calls.unreadBytes;
+      return front.unreadBytes;
     },
     intake: broker.intake,
     get load() {
@@ -208,7 +220,7 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
     health.set(PROCESS, false);
     health.set(CALLS, false);
     await pause(clock, settings.drainDelayMs);
-    const ended = Promise.all([broker.drain(), calls.drain()]).then(() => false);
+    const ended = Promise.all([broker.drain(), front.drain()]).then(() => false);
     // Tells every connection to go elsewhere (GOAWAY) and takes no new one.
     server.tryShutdown(() => {});
     const cut = await Promise.race([ended, pause(clock, settings.drainTimeoutMs).then(() => true)]);
@@ -237,7 +249,7 @@ export async function createBroker(options: BrokerServerOptions): Promise<Broker
         return broker.workers.size;
       },
       get calls() {
-        return calls.count;
+        return front.calls.count;
       },
     },
   };

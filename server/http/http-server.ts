@@ -43,6 +43,8 @@ export interface HttpServerOptions {
   /** Who may see the metrics. Without it, whoever connects. */
   gate?: Gate | undefined;
   mount?: Mount;
+  /** Whether requests for the path do not end by themselves: bidirectional streams. Default: none. */
+  staysOpen?(path: string): boolean;
   /** From connecting to the end of a request's headers, TLS apart. Milliseconds. Default 10,000. */
   headersTimeoutMs?: number;
   /** From the start of a request to its last byte. Milliseconds. Default 60,000. */
@@ -93,9 +95,11 @@ function boundsOf({
   clock = systemClock,
   headersTimeoutMs = 10_000,
   requestTimeoutMs = 60_000,
+  staysOpen = () => false,
 }: HttpServerOptions): Bounds {
   return {
     clock,
+    staysOpen,
     headersTimeout: headersTimeoutMs,
     requestTimeout: requestTimeoutMs,
     // How often Node looks at both.

@@ -14,9 +14,10 @@ const MAX_UNREAD = 32 * MiB;
 /** Beside what is unread: streams, claims under way, what is being read from the storage and encoded in one turn. */
 const SLACK = 96 * MiB + EACH * 0.5 * MiB;
 
-for (const [title, connections, stopped] of [
-  ["many streams on few connections, each unread", 6, false],
-  ["connections whose sockets are not read at all", EACH, true],
+for (const [title, connections, stopped, port] of [
+  ["many streams on few connections, each unread", 6, false, "address"],
+  ["connections whose sockets are not read at all", EACH, true, "address"],
+  ["the same on the HTTP port", EACH, true, "httpAddress"],
 ] as const) {
   test(title, async () => {
     await using broker = await MeasuredBroker.start("memory:", { maxUnreadBytes: MAX_UNREAD });
@@ -32,7 +33,7 @@ for (const [title, connections, stopped] of [
     await Promise.all(Array.from({ length: 600 }, (_, i) => client.queue("bulk").enqueue(`j${i}`, bulk)));
     const before = await broker.held();
 
-    const at = { address: broker.address, connections };
+    const at = { address: broker[port], connections };
     await using workers = await Peers.open({
       ...at,
       workers: EACH,

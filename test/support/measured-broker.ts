@@ -13,7 +13,12 @@ export interface Held {
 
 const [, , storage = "memory:", settings = "{}"] = process.argv;
 const began = performance.now();
-const broker = await createBroker({ storage, grpc: "127.0.0.1:0", settings: JSON.parse(settings) });
+const broker = await createBroker({
+  storage,
+  grpc: "127.0.0.1:0",
+  http: "127.0.0.1:0",
+  settings: JSON.parse(settings),
+});
 await broker.serving;
 
 process.on("message", (what) => {
@@ -25,4 +30,4 @@ process.on("message", (what) => {
   process.send?.(held);
 });
 process.once("disconnect", () => process.exit(0));
-process.send?.({ address: broker.grpcAddress, startMs: performance.now() - began });
+process.send?.({ address: broker.grpcAddress, httpAddress: broker.httpAddress, startMs: performance.now() - began });

@@ -33,14 +33,22 @@ async function end(child: ChildProcess): Promise<void> {
   await gone;
 }
 
+interface Started {
+  address: string;
+  httpAddress: string;
+  startMs: number;
+}
+
 export class MeasuredBroker implements AsyncDisposable {
   readonly address: string;
+  readonly httpAddress: string;
   readonly startMs: number;
   readonly #child: ChildProcess;
 
-  private constructor(child: ChildProcess, { address, startMs }: { address: string; startMs: number }) {
+  private constructor(child: ChildProcess, { address, httpAddress, startMs }: Started) {
     this.#child = child;
     this.address = address;
+    this.httpAddress = httpAddress;
     this.startMs = startMs;
   }
 

@@ -32,6 +32,10 @@ beforeAll(async () => {
             { desc: BadRequestSchema, value: detail },
           ]);
         }
+        if (url === "own detail") {
+          const detail = { desc: Thumbnailer.method.render.input, value: { url } };
+          throw new ConnectError("broken", ConnectCode.InvalidArgument, {}, [detail]);
+        }
         context.responseHeader.set("x-tenant", context.requestHeader.get("x-tenant") ?? "");
         return { image: Buffer.from(`${url} ${width}`), mediaType: "image/png" };
       },
@@ -286,4 +290,17 @@ describe("docs/transparent.md", () => {
     expect(services.split("\n")).toEqual(expect.arrayContaining([SERVICE, BrokerService.typeName]));
     expect(JSON.parse(reply)).toMatchObject({ mediaType: "image/png" });
   }, 180_000);
+});
+
+test("as JSON, details of a handler's own type come with its name alone", async () => {
+  const post = (path: string, body: object, headers = {}) =>
+    fetch(`${url}${path}`, {
+      method: "POST",
+      headers: { "content-type": "application/json", ...headers },
+      body: JSON.stringify(body),
+    });
+  await post(RENDER, { url: "own detail" }, { "queuecall-job-id": "own" });
+  const answer = await post("/queuecall.v1.BrokerService/GetJob", { queue: SERVICE, jobId: "own" });
+  const { job } = (await answer.json()) as { job: { failure: { status: { details: object[] } } } };
+  expect(job.failure.status.details).toContainEqual({ "@type": "type.googleapis.com/acme.v1.RenderRequest" });
 });

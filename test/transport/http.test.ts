@@ -1,8 +1,10 @@
 /** The same on the HTTP port: slow, wrong and many. */
 import { once } from "node:events";
 import type { ServerResponse } from "node:http";
+import { connect as connectHttp2 } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ManualClock } from "../../protocol/manual-clock.ts";
 import { type HttpPort, listenHttp } from "../../server/http/http-server.ts";
 import { Flag, frame, type Header, headersFrame, RawHttp2, Type } from "./raw-http2.ts";
 
@@ -121,6 +123,43 @@ describe("ends, of HTTP/2,", () => {
     for (const response of held.splice(0)) response.end("at last");
     await raw.until(() => raw.count(Type.headers) === 1 && raw.count(Type.data) > 0);
   });
+});
+
+test("a stream that stays open has no end of its own; its connection is asked whether it is there, and ends where it says nothing", async () => {
+  const clock = new ManualClock();
+  const onBug = (error: unknown) => void bugs.push(error);
+  const mount = (_request: unknown, response: ServerResponse) => {
+    response.writeHead(200).write("welcome");
+    return true;
+  };
+  const staysOpen = (path: string) => path === "/work";
+  const options = { unready: () => undefined, metrics, mount, staysOpen, clock, onBug };
+  const own = await listenHttp("127.0.0.1:0", options);
+  // Answers pings, as node:http2 does by itself.
+  const awake = connectHttp2(`http://${own.address}`).on("error", () => {});
+  let closed = false;
+  awake.once("close", () => (closed = true));
+  const [, silent] = await Promise.all([
+    once(awake.request({ ":method": "POST", ":path": "/work" }, { endStream: false }), "response"),
+    RawHttp2.begin(own.address),
+  ]);
+  await silent.write(headersFrame(1, request("POST", "/work"), Flag.endHeaders));
+  await silent.until(() => silent.count(Type.data) > 0);
+  await clock.advance(29_000);
+  expect(silent.count(Type.ping)).toBe(0);
+  for (let n = 0; n < 3; n++) {
+    const pinged = once(awake, "ping");
+    await clock.advance(n === 0 ? 1_000 : 30_000);
+    await pinged;
+    // That its answer has come back shows in one of ours.
+    await new Promise((resolve) => awake.ping(resolve));
+    if (n === 0) await silent.until(() => silent.count(Type.ping) === 1);
+    await clock.advance(0);
+  }
+  await silent.closed;
+  expect(closed).toBe(false);
+  awake.destroy();
+  await own.close();
 });
 
 describe("refuses", () => {

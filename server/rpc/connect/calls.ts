@@ -20,8 +20,13 @@ export function callOf(context: HandlerContext): Call {
   };
 }
 
-export function credentialsOf({ requestHeader, values }: HandlerContext): Credentials {
-  const socket = values.get(requestKey)?.socket as TLSSocket | undefined;
+export function requestOf({ values }: HandlerContext): IncomingMessage | undefined {
+  return values.get(requestKey);
+}
+
+export function credentialsOf(context: HandlerContext): Credentials {
+  const { requestHeader } = context;
+  const socket = requestOf(context)?.socket as TLSSocket | undefined;
   return {
     peer: socket?.remoteAddress ?? "",
     authorization: requestHeader.get("authorization") ?? undefined,

@@ -4,20 +4,13 @@ import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import { ServerReflection } from "../../../gen/grpc/reflection/v1/reflection_pb.js";
 import { ServerReflection as ServerReflectionAlpha } from "../../../gen/grpc/reflection/v1alpha/reflection_pb.js";
 import { pathOf } from "../bytes.ts";
-import type { Door } from "../door.ts";
-import type { OnBug } from "../in-flight.ts";
+import type { Front } from "../front.ts";
 import type { Reflection } from "../reflection.ts";
 import { credentialsOf } from "./calls.ts";
 import { connectError } from "./errors.ts";
 
-interface Port {
-  reflection: Reflection;
-  onBug: OnBug;
-  /** Absent: everybody may look; else whoever has any valid token may. */
-  door: Door | undefined;
-}
-
-export function addReflection(router: ConnectRouter, { reflection, onBug, door }: Port): void {
+/** Where there is a door: whoever has any valid token may look. */
+export function addReflection(router: ConnectRouter, reflection: Reflection, { door, onBug }: Front): void {
   for (const { method } of [ServerReflection, ServerReflectionAlpha]) {
     const { serverReflectionInfo: info } = method;
     router.rpc(info, async function* (questions: AsyncIterable<unknown>, context: HandlerContext) {

@@ -1,15 +1,14 @@
 /** grpc.reflection on grpc-js: a stream of questions, answered one after the other. */
 import { once } from "node:events";
 import type { handleBidiStreamingCall, Server, ServerDuplexStream } from "@grpc/grpc-js";
-import type { Door } from "../door.ts";
-import type { OnBug } from "../in-flight.ts";
+import type { Front } from "../front.ts";
 import { type Reflection, reflectionPaths } from "../reflection.ts";
 import { credentialsOf, grpcStatus, same } from "./calls.ts";
 
 type Call = ServerDuplexStream<Uint8Array, Uint8Array>;
 
-/** @param door absent: everybody may look; else whoever has any valid token may */
-export function addReflection(server: Server, reflection: Reflection, onBug: OnBug, door?: Door): void {
+/** Where there is a door: whoever has any valid token may look. */
+export function addReflection(server: Server, reflection: Reflection, { door, onBug }: Front): void {
   for (const path of reflectionPaths) {
     const handler: handleBidiStreamingCall<Uint8Array, Uint8Array> = (call) => {
       let over = false;

@@ -1,16 +1,15 @@
 /** Transparent calls on @grpc/grpc-js. Whether a path can be called is known before its messages are read, so that every kind of call gets its answer at once. */
 import type { Metadata, ServerDuplexStream } from "@grpc/grpc-js";
 import type { Headers } from "../../../protocol/metadata.ts";
-import type { Door } from "../door.ts";
-import type { Counter, OnBug } from "../in-flight.ts";
-import { noStreams, type Transparent, type TransparentReply } from "../transparent.ts";
+import type { Front } from "../front.ts";
+import { noStreams, Transparent, type TransparentReply } from "../transparent.ts";
 import { callOf, credentialsOf, grpcStatus, metadataOf } from "./calls.ts";
 
 type Bytes = Uint8Array;
 type Stream = ServerDuplexStream<Bytes, Bytes>;
 
-/** @param door absent: everybody may do everything */
-export function transparentHandler(transparent: Transparent, calls: Counter, onBug: OnBug, door?: Door) {
+export function transparentHandler({ broker, calls, onBug, door }: Front) {
+  const transparent = new Transparent(broker);
   return async (stream: Stream): Promise<void> => {
     const done = calls.begin();
     // The stream broke, or our own status passed by.
