@@ -63,6 +63,8 @@ export class History {
       [20, () => this.#claim()],
       [4, () => this.#repeat()],
       [22, () => this.#settle()],
+      [5, () => this.#crowd(() => this.#enqueue())],
+      [5, () => this.#crowd(() => this.#settle())],
       [5, () => this.#extend()],
       [4, () => this.#progress()],
       [6, () => this.#cancel()],
@@ -156,6 +158,18 @@ export class History {
       leaseMs: LEASE,
       ...this.#jitter(),
       ...this.#grace(),
+    };
+  }
+
+  /** Several in one turn: a backend may do them in one go, in their order. */
+  #crowd(make: () => Step): Step {
+    const steps = Array.from({ length: this.#pick(2, 3, 6) }, make);
+    return {
+      title: steps.map(({ title }) => title).join(", with "),
+      run: (storage) => Promise.all(steps.map((step) => step.run(storage))),
+      saw: (answers) => {
+        for (const [i, step] of steps.entries()) step.saw?.((answers as unknown[])[i]);
+      },
     };
   }
 

@@ -11,6 +11,15 @@ import { library, type Script } from "./scripts.ts";
 
 /** After a server took no functions, scripts are sent for this long. Milliseconds. */
 const SCRIPTS_FOR_MS = 60_000;
+/** What begins the arguments of every verb: prelude.lua. */
+const COMMON = 2;
+
+/** A verb, and what it is about. */
+export interface Verb {
+  script: Script;
+  keys: string[];
+  args: Argument[];
+}
 
 export class Library {
   readonly #clock: Clock;
@@ -21,11 +30,14 @@ export class Library {
     this.#clock = clock;
   }
 
-  /** @param rest how many keys, keys, arguments */
-  async run(client: Client, script: Script, rest: Argument[]): Promise<Reply> {
-    if (this.#clock.monotonic() < this.#scriptsUntil) return evaluate(client, script, rest);
+  /**
+   * Runs a verb, or some of one queue that go together, in their order.
+   * @returns their answers; an Error for one that failed by itself
+   */
+  async run(client: Client, verbs: Verb[]): Promise<(Reply | Error)[]> {
+    if (this.#clock.monotonic() < this.#scriptsUntil) return evaluate(client, verbs);
     try {
-      return await send(client, "fcall", [script.function, ...rest]);
+      return await call(client, verbs);
     } catch (error) {
       if (judge(error).code !== "NOFUNCTION") throw error;
     }
@@ -33,7 +45,7 @@ export class Library {
     this.#loading ??= this.#load(client).finally(() => {
       this.#loading = undefined;
     });
-    return (await this.#loading) ? send(client, "fcall", [script.function, ...rest]) : evaluate(client, script, rest);
+    return (await this.#loading) ? call(client, verbs) : evaluate(client, verbs);
   }
 
   /** Answers whether there are functions now. Replicas get them from their masters. */
@@ -59,7 +71,23 @@ async function loadInto(node: Client): Promise<boolean> {
   }
 }
 
-async function evaluate(client: Client, script: Script, rest: Argument[]): Promise<Reply> {
+async function call(client: Client, verbs: Verb[]): Promise<(Reply | Error)[]> {
+  const [{ script, keys, args }] = verbs as [Verb];
+  if (verbs.length === 1) return [await send(client, "fcall", [script.function, keys.length, ...keys, ...args])];
+  const all: Argument[] = [script.together!, keys.length, ...keys, ...args.slice(0, COMMON)];
+  for (const { script, args } of verbs) {
+    all.push(script.function, args.length - COMMON);
+    for (let i = COMMON; i < args.length; i++) all.push(args[i]!);
+  }
+  return (await send(client, "fcall", all)) as Reply[];
+}
+
+function evaluate(client: Client, verbs: Verb[]): Promise<(Reply | Error)[]> {
+  return Promise.all(verbs.map((verb) => evaluateOne(client, verb).catch((error: Error) => error)));
+}
+
+async function evaluateOne(client: Client, { script, keys, args }: Verb): Promise<Reply> {
+  const rest = [keys.length, ...keys, ...args];
   try {
     return await send(client, "evalsha", [script.sha, ...rest]);
   } catch (error) {

@@ -3,12 +3,12 @@
  * our own; and since every verb may run twice, a call whose answer was lost is sent again within it.
  */
 import { Redis } from "ioredis";
-import type { Clock } from "../../../protocol/clock.ts";
+import type { Clock, Timer } from "../../../protocol/clock.ts";
 import { StorageUnavailable } from "../storage.ts";
 import { type Argument, type Client, type Reply, send } from "./client.ts";
-import { Library } from "./library.ts";
-import { judge, type Verdict } from "./redis-error.ts";
+import { judge } from "./redis-error.ts";
 import type { Script } from "./scripts.ts";
+import { type Asker, type Request, Turn } from "./turn.ts";
 
 /** Why a call failed, for whoever can do something about it. */
 export class CallFailed extends StorageUnavailable {
@@ -45,6 +45,41 @@ const RETRY_PAUSE_MS = 50;
 /** Silence that is looked into, and silence after the question that ends the connection. Milliseconds. */
 const PING_EVERY_MS = 5_000;
 
+/** One call, with all its tries. */
+interface Call {
+  readonly request: Request;
+  /** On the monotonic clock. Milliseconds. */
+  readonly until: number;
+  /** Of the tries so far. */
+  accepted: "no" | "unknown";
+  resolve(reply: Reply): void;
+  reject(error: CallFailed): void;
+}
+
+/** One try, on the wire. */
+class Flight implements Asker {
+  readonly call: Call;
+  readonly #link: Landings;
+
+  constructor(call: Call, link: Landings) {
+    this.call = call;
+    this.#link = link;
+  }
+
+  answered(reply: Reply): void {
+    this.#link.landed(this, reply);
+  }
+
+  failed(error: unknown): void {
+    this.#link.lost(this, error);
+  }
+}
+
+interface Landings {
+  landed(flight: Flight, reply: Reply): void;
+  lost(flight: Flight, error: unknown): void;
+}
+
 export class Link {
   readonly #o: LinkOptions;
   #client: Client;
@@ -53,20 +88,28 @@ export class Link {
   #shutSince: number;
   #closed = false;
   #calls = 0;
-  #onTheWire = 0;
+  /** Hints on the wire. */
+  #posted = 0;
+  /** Whatever else is: each ends by its answer, its deadline, or the loss of the connection, whichever is first. */
+  readonly #flights = new Set<Flight>();
+  readonly #landings: Landings = {
+    landed: (flight, reply) => this.#landed(flight, reply),
+    lost: (flight, error) => this.#lost(flight, error),
+  };
+  /** Fires at the first deadline of those on the wire, or before it. */
+  #deadline: Timer | undefined;
+  #deadlineAt = Number.POSITIVE_INFINITY;
   /** Those that wait for a place on the wire, first come first. */
   readonly #line = new Set<() => void>();
   readonly #waiting = new Set<() => void>();
-  readonly #lost = new Set<(error: Error) => void>();
   #stopPing = () => {};
-  #gathering: Redis["stream"] | undefined;
-  readonly #library: Library;
+  readonly #turn: Turn;
 
   constructor(options: LinkOptions) {
     this.#o = options;
     this.#shutSince = options.clock.monotonic();
     this.#client = this.#connect();
-    this.#library = new Library(options.clock);
+    this.#turn = new Turn(options.clock);
     this.#ping();
   }
 
@@ -82,10 +125,12 @@ export class Link {
     if (open) for (const go of this.#waiting) go();
   }
 
-  /** Runs a verb. It may run twice. */
+  /**
+   * Runs a verb. It may run twice.
+   * @throws CallFailed (rejects)
+   */
   run(script: Script, keys: string[], args: Argument[]): Promise<Reply> {
-    const rest = [keys.length, ...keys, ...args];
-    return this.call((client) => this.#library.run(client, script, rest));
+    return this.#call({ script, keys, args });
   }
 
   /** One command. It may run twice. */
@@ -93,25 +138,20 @@ export class Link {
     return this.call((client) => send(client, name, args));
   }
 
-  /** @throws CallFailed */
-  async call(attempt: (client: Client) => Promise<Reply>): Promise<Reply> {
-    if (this.#closed) throw this.#unavailable("closed", "no");
-    if (this.#calls >= MAX_CALLS) throw this.#unavailable(`${MAX_CALLS} calls under way`, "no");
-    this.#calls++;
-    try {
-      return await this.#try(attempt, this.#o.clock.monotonic() + this.#o.callTimeoutMs);
-    } finally {
-      this.#calls--;
-    }
+  /** Whatever is sent by itself. */
+  call(attempt: (client: Client) => Promise<Reply>): Promise<Reply> {
+    return this.#call({ send: attempt });
   }
 
   /** Sends without waiting, if it can be sent now. For hints: nothing depends on them. */
   post(name: string, ...args: Argument[]): void {
-    if (!this.#open || this.#onTheWire >= MAX_ON_THE_WIRE) return;
-    this.#onTheWire++;
-    send(this.#client, name, args)
-      .catch(() => {})
-      .finally(() => this.#leave());
+    if (!this.#open || this.#full) return;
+    this.#posted++;
+    const done = () => {
+      this.#posted--;
+      this.#offerPlaces();
+    };
+    this.#turn.add(this.#client, { send: (client) => send(client, name, args) }, { answered: done, failed: done });
   }
 
   /** Waits for calls under way, then lets go. */
@@ -122,62 +162,86 @@ export class Link {
     const until = this.#o.clock.monotonic() + this.#o.callTimeoutMs;
     while (this.#calls > 0 && this.#open && this.#o.clock.monotonic() < until) await this.#pause(5);
     this.#loseAll();
+    this.#deadline?.cancel();
     this.#client.disconnect();
   }
 
   // ── one call ───────────────────────────────────────────────────────────────
 
-  async #try(attempt: (client: Client) => Promise<Reply>, until: number): Promise<Reply> {
-    let accepted: "no" | "unknown" = "no";
-    for (;;) {
-      if (!this.#open) await this.#bridge(until, accepted);
-      if (this.#onTheWire >= MAX_ON_THE_WIRE || this.#line.size > 0) await this.#queue(until, accepted);
-      this.#onTheWire++;
-      let verdict: Verdict;
-      try {
-        return await this.#timed(attempt, until);
-      } catch (error) {
-        verdict = judge(error);
-      } finally {
-        this.#leave();
-      }
-      if (verdict.accepted === "unknown") accepted = "unknown";
-      if (verdict.moved) this.#client.disconnect(true);
-      const over = this.#o.clock.monotonic() + RETRY_PAUSE_MS >= until;
-      if (!verdict.retry || over || this.#closed) throw this.#unavailable(verdict.code, accepted);
-      await this.#pause(RETRY_PAUSE_MS);
+  #call(request: Request): Promise<Reply> {
+    if (this.#closed) return Promise.reject(this.#unavailable("closed", "no"));
+    if (this.#calls >= MAX_CALLS) return Promise.reject(this.#unavailable(`${MAX_CALLS} calls under way`, "no"));
+    this.#calls++;
+    const until = this.#o.clock.monotonic() + this.#o.callTimeoutMs;
+    return new Promise((resolve, reject) => this.#try({ request, until, accepted: "no", resolve, reject }));
+  }
+
+  #try(call: Call): void {
+    if (this.#open && !this.#full && this.#line.size === 0) return this.#fly(call);
+    this.#wait(call).then(
+      () => this.#fly(call),
+      (error: CallFailed) => this.#refuse(call, error),
+    );
+  }
+
+  /** For the way to open, and for a place. */
+  async #wait({ until, accepted }: Call): Promise<void> {
+    if (!this.#open) await this.#bridge(until, accepted);
+    if (this.#full || this.#line.size > 0) await this.#queue(until, accepted);
+  }
+
+  #fly(call: Call): void {
+    const flight = new Flight(call, this.#landings);
+    this.#flights.add(flight);
+    this.#landBy(call.until);
+    this.#turn.add(this.#client, call.request, flight);
+  }
+
+  #landed(flight: Flight, reply: Reply): void {
+    if (!this.#flights.delete(flight)) return;
+    this.#offerPlaces();
+    this.#calls--;
+    flight.call.resolve(reply);
+  }
+
+  #lost(flight: Flight, error: unknown): void {
+    if (!this.#flights.delete(flight)) return;
+    this.#offerPlaces();
+    const { call } = flight;
+    const verdict = judge(error);
+    if (verdict.accepted === "unknown") call.accepted = "unknown";
+    if (verdict.moved) this.#client.disconnect(true);
+    const over = this.#o.clock.monotonic() + RETRY_PAUSE_MS >= call.until;
+    if (!verdict.retry || over || this.#closed) {
+      return this.#refuse(call, this.#unavailable(verdict.code, call.accepted));
+    }
+    this.#o.clock.setTimer(() => this.#try(call), RETRY_PAUSE_MS);
+  }
+
+  #refuse(call: Call, error: CallFailed): void {
+    this.#calls--;
+    call.reject(error);
+  }
+
+  /** One timer for all: nearly all calls land before it fires. */
+  #landBy(until: number): void {
+    if (until >= this.#deadlineAt) return;
+    this.#deadline?.cancel();
+    this.#deadlineAt = until;
+    this.#deadline = this.#o.clock.setTimer(() => this.#expire(), until - this.#o.clock.monotonic(), { unref: true });
+  }
+
+  #expire(): void {
+    this.#deadlineAt = Number.POSITIVE_INFINITY;
+    const now = this.#o.clock.monotonic();
+    for (const flight of [...this.#flights]) {
+      if (flight.call.until <= now) flight.failed(new Error("no answer"));
+      else this.#landBy(flight.call.until);
     }
   }
 
-  /** One send, ended by its answer, the deadline, or the loss of the connection, whichever is first. */
-  #timed(attempt: (client: Client) => Promise<Reply>, until: number): Promise<Reply> {
-    return new Promise((resolve, reject) => {
-      const lose = (error: Error) => {
-        this.#lost.delete(lose);
-        timer.cancel();
-        reject(error);
-      };
-      const timer = this.#o.clock.setTimer(() => lose(new Error("no answer")), until - this.#o.clock.monotonic());
-      this.#lost.add(lose);
-      this.#gather();
-      attempt(this.#client).then((reply) => {
-        this.#lost.delete(lose);
-        timer.cancel();
-        resolve(reply);
-      }, lose);
-    });
-  }
-
-  /** What is sent in one turn of the event loop leaves in one write: a system call each would cost as much as all the rest. */
-  #gather(): void {
-    const stream = this.#client instanceof Redis ? this.#client.stream : undefined;
-    if (!stream || stream === this.#gathering) return;
-    this.#gathering = stream;
-    stream.cork();
-    this.#o.clock.defer(() => {
-      stream.uncork();
-      if (this.#gathering === stream) this.#gathering = undefined;
-    });
+  get #full(): boolean {
+    return this.#flights.size + this.#posted >= MAX_ON_THE_WIRE;
   }
 
   /** Waits for the way to open, as long as its loss is young. */
@@ -191,7 +255,7 @@ export class Link {
     do {
       await this.#until(until, (go) => this.#line.add(go));
       if (this.#o.clock.monotonic() >= until) throw this.#unavailable("too many calls under way", accepted);
-    } while (this.#onTheWire >= MAX_ON_THE_WIRE);
+    } while (this.#full);
   }
 
   /** Until told, or until that time. */
@@ -208,9 +272,8 @@ export class Link {
     });
   }
 
-  #leave(): void {
-    this.#onTheWire--;
-    let places = MAX_ON_THE_WIRE - this.#onTheWire;
+  #offerPlaces(): void {
+    let places = MAX_ON_THE_WIRE - this.#flights.size - this.#posted;
     for (const go of this.#line) {
       if (places-- <= 0) break;
       go();
@@ -253,14 +316,14 @@ export class Link {
   }
 
   #loseAll(): void {
-    for (const lose of this.#lost) lose(new Error("connection lost"));
+    for (const flight of [...this.#flights]) flight.failed(new Error("connection lost"));
   }
 
   /** A half-open connection looks like a slow server: a ping without an answer ends it. */
   #ping(): void {
     const timer = this.#o.clock.setTimer(
       async () => {
-        if (this.#open) await this.#pinged().catch(() => this.#client.disconnect(true));
+        if (this.#open) await this.#pinged();
         if (!this.#closed) this.#ping();
       },
       PING_EVERY_MS,
@@ -269,7 +332,32 @@ export class Link {
     this.#stopPing = () => timer.cancel();
   }
 
-  #pinged(): Promise<Reply> {
-    return this.#timed((client) => send(client, "ping", []), this.#o.clock.monotonic() + PING_EVERY_MS);
+  /** Resolves with the answer, or once it is too late for one. */
+  #pinged(): Promise<void> {
+    const client = this.#client;
+    const connection = connectionOf(client);
+    return new Promise((resolve) => {
+      const leave = () => {
+        // The next connection is not to blame.
+        if (client === this.#client && connection === connectionOf(client)) client.disconnect(true);
+        resolve();
+      };
+      const timer = this.#o.clock.setTimer(leave, PING_EVERY_MS, { unref: true });
+      send(client, "ping", []).then(
+        () => {
+          timer.cancel();
+          resolve();
+        },
+        () => {
+          timer.cancel();
+          leave();
+        },
+      );
+    });
   }
+}
+
+/** Undefined: of a cluster, which looks after its own. */
+function connectionOf(client: Client): unknown {
+  return client instanceof Redis ? client.stream : undefined;
 }

@@ -173,7 +173,8 @@ class RedisStorage implements Storage {
     const about = [...specArguments(spec, limits), ...claimAtOnceArguments(claim)];
     const terms = [listen ?? "", flag(hungryHere), spec.jobId, requestId, ...about];
     try {
-      await this.#registry.add(queue);
+      const naming = this.#registry.add(queue);
+      if (naming) await naming;
       const reply = await this.#run("enqueue", queue, terms);
       const [kind, short, mismatch, tell, wake, first, leased] = reply as EnqueueReply;
       const said = kind.toString() as Disposition | "exists" | "mismatch" | "queue_full";

@@ -27,31 +27,37 @@ export interface RegistryOptions {
   run(script: "name" | "unname", keys: string[], args: Argument[]): Promise<Reply>;
 }
 
+interface Written {
+  writing: Promise<unknown>;
+  at: number;
+  done: boolean;
+}
+
 export class Registry {
   readonly #o: RegistryOptions;
-  readonly #written = new Map<string, { writing: Promise<unknown>; at: number }>();
+  readonly #written = new Map<string, Written>();
 
   constructor(options: RegistryOptions) {
     this.#o = options;
   }
 
-  /** Resolves once the name is written; at once if this process wrote it of late. */
-  async add(queue: string): Promise<void> {
+  /** Undefined where this process wrote the name of late; else resolves once it is written, for all that wait in the order in which they asked. */
+  add(queue: string): Promise<unknown> | undefined {
     const last = this.#written.get(queue);
-    const fresh = last !== undefined && this.#o.now() - last.at < WRITE_AGAIN_MS;
-    await (fresh ? last.writing : this.addAgain(queue));
+    if (!last || this.#o.now() - last.at >= WRITE_AGAIN_MS) return this.addAgain(queue);
+    return last.done ? undefined : last.writing;
   }
 
-  async addAgain(queue: string): Promise<void> {
+  addAgain(queue: string): Promise<unknown> {
     if (this.#written.size >= MAX_REMEMBERED) this.#written.clear();
     const writing = this.#o.run("name", this.#keyOf(queue), [queue]);
-    this.#written.set(queue, { writing, at: this.#o.now() });
-    try {
-      await writing;
-    } catch (error) {
-      if (this.#written.get(queue)?.writing === writing) this.#written.delete(queue);
-      throw error;
-    }
+    const entry: Written = { writing, at: this.#o.now(), done: false };
+    this.#written.set(queue, entry);
+    writing.then(
+      () => (entry.done = true),
+      () => this.#written.get(queue) === entry && this.#written.delete(queue),
+    );
+    return writing;
   }
 
   /** The queue is empty. Answers whether it has no name any more. */

@@ -33,19 +33,29 @@ export type ScriptName = (typeof verbs)[number];
 export interface Script {
   /** FCALL. */
   readonly function: string;
+  /** FCALL of some verbs of one queue: those with the same of these. Undefined: it goes by itself. */
+  readonly together: string | undefined;
   /** EVAL: the library with this verb alone. */
   readonly text: string;
   /** SHA-1 of that text, hex: EVALSHA. */
   readonly sha: string;
 }
 
+const TOGETHER = source("together");
 const shared = ["prelude", "lifecycle", "settling", "claiming", "time-driven"].map(source).join("\n");
 const texts = verbs.map((verb) => [verb, ...split(source(verb))] as const);
 /** Releases that differ have names that differ, and are there side by side. */
-const NAME = `queuecall_${sha1([shared, ...texts.flat()].join("\n")).slice(0, 16)}`;
+const NAME = `queuecall_${sha1([shared, ...texts.flat(), TOGETHER].join("\n")).slice(0, 16)}`;
+
+/** Verbs that many callers and workers ask for at once. */
+const frequent: readonly ScriptName[] = ["enqueue", "settle", "settle-claim"];
 
 /** FUNCTION LOAD: constant text. */
-export const library = { text: [`#!lua name=${NAME}`, shared, ...texts.map(registered)].join("\n") };
+export const library = {
+  text: [`#!lua name=${NAME}`, shared, "local verbs = {}", ...texts.map(registered), TOGETHER, ...together()].join(
+    "\n",
+  ),
+};
 
 const scripts = new Map(texts.map(([verb, shebang, body]) => [verb, scriptOf(verb, shebang, body)]));
 
@@ -56,18 +66,36 @@ export function script(name: ScriptName): Script {
 function scriptOf(verb: ScriptName, shebang: string, body: string): Script {
   // The library has locals of these names.
   const given = "local given_keys, given_argv = KEYS, ARGV";
-  const text = [shebang, given, shared, body, "begin(given_keys, given_argv)", "return verb()"].join("\n");
-  return { function: functionOf(verb), text, sha: sha1(text) };
+  const text = [shebang, given, shared, body, "begin(given_keys, given_argv)", "return finish_call(verb())"].join("\n");
+  const together = frequent.includes(verb) ? togetherOf(shebang) : undefined;
+  return { function: functionOf(verb), together, text, sha: sha1(text) };
+}
+
+/** Of verbs with the same flags. */
+function togetherOf(shebang: string): string {
+  return `${NAME}_together${flagsOf(shebang) ? "_allow_oom" : ""}`;
+}
+
+function together(): string[] {
+  const shebangs = texts.filter(([verb]) => frequent.includes(verb)).map(([, shebang]) => shebang);
+  return [...new Set(shebangs)].map((shebang) => registration(togetherOf(shebang), shebang, "together"));
+}
+
+function registration(name: string, shebang: string, callback: string): string {
+  return `redis.register_function{ function_name = '${name}', flags = {${flagsOf(shebang)}}, callback = ${callback} }`;
+}
+
+function flagsOf(shebang: string): string {
+  const flags = /flags=(\S+)/.exec(shebang)?.[1];
+  return flags ? ` '${flags}' ` : "";
 }
 
 function registered([verb, shebang, body]: (typeof texts)[number]): string {
-  const flags = /flags=(\S+)/.exec(shebang)?.[1];
+  const name = functionOf(verb);
   return `do
 ${body}
-redis.register_function{
-  function_name = '${functionOf(verb)}', flags = {${flags ? ` '${flags}' ` : ""}},
-  callback = function(keys, argv) begin(keys, argv) return verb() end,
-}
+verbs['${name}'] = verb
+${registration(name, shebang, "function(keys, argv) begin(keys, argv) return finish_call(verb()) end")}
 end`;
 }
 

@@ -84,7 +84,14 @@ describe("scripts", () => {
   const library = texts.filter(([, text]) => !text.startsWith("#!lua")).map(([file]) => file);
 
   test("each verb has one; the rest is the library", () => {
-    expect(library.sort()).toEqual(["claiming.lua", "lifecycle.lua", "prelude.lua", "settling.lua", "time-driven.lua"]);
+    expect(library.sort()).toEqual([
+      "claiming.lua",
+      "lifecycle.lua",
+      "prelude.lua",
+      "settling.lua",
+      "time-driven.lua",
+      "together.lua",
+    ]);
     expect(verbs.length).toBe(23);
   });
 

@@ -24,8 +24,8 @@ local function create(previous)
   local delay, max_length, max_bytes = struct.unpack('<ddd', numbers)
   local limit = over_limit(max_length, max_bytes)
   if limit then return { 'queue_full', limit } end
-  local at_once = lane ~= '' and delay == 0 and call('ZCARD', QUEUED) == 0 and not paused()
-  local seq = call('HINCRBY', META, 'n', 1)
+  local at_once = lane ~= '' and delay == 0 and line_length() == 0 and not paused()
+  local seq = next_number()
   local job = fresh(id)
   job.state, job.version, job.seq = delay > 0 and 'scheduled' or 'queued', NOW_US, seq
   job.priority, job.maxAttempts, job.runTimeoutMs, job.startTimeoutMs, job.resultTtlMs = struct.unpack('<ddddd', numbers, 25)

@@ -16,6 +16,10 @@ local JOB
 -- What is known of each job beside its record: its id, and where it is as long as its changes are not saved.
 local kept, loaded
 
+-- What is written once, behind the last verb: moves within the indexes, by index and job, but for those that claims read;
+-- and what is counted of the queue: number of the newest job, bytes held, whether it is paused. `queued`: jobs in line, if known.
+local moves, counted, numbered, weight, queued
+
 local function begin(keys, argv)
   KEYS, ARGV, call = keys, argv, redis.call
   META, SCHEDULED, QUEUED, RUNNING, FINISHED, START_BY, HUNGRY = unpack(keys)
@@ -27,6 +31,49 @@ local function begin(keys, argv)
   if argv[1] ~= '0' then NOW_US = NOW_US + tonumber(argv[1]) * 1000 end
   NOW = math.floor(NOW_US / 1000)
   kept, loaded = {}, {}
+  moves, counted, numbered, weight, queued = {}, nil, 0, 0, nil
+end
+
+local function int(number)
+  return string.format('%d', number)
+end
+
+local function flush_moves()
+  for index, jobs in pairs(moves) do
+    local into, out = {}, {}
+    for id, score in pairs(jobs) do
+      if score then
+        into[#into + 1], into[#into + 2] = score, id
+      else
+        out[#out + 1] = id
+      end
+    end
+    if #into > 0 then call('ZADD', index, unpack(into)) end
+    if #out > 0 then call('ZREM', index, unpack(out)) end
+  end
+  moves = {}
+end
+
+local function flush_counts()
+  if counted and (numbered > 0 or weight ~= 0) then
+    counted.n, counted.b = counted.n + numbered, counted.b + weight
+    call('HSET', META, 'n', int(counted.n), 'b', int(counted.b))
+  elseif weight ~= 0 then
+    call('HINCRBY', META, 'b', int(weight))
+  end
+  numbered, weight = 0, 0
+end
+
+-- In front of whatever reads what is written late, and at the end.
+local function flush()
+  flush_moves()
+  flush_counts()
+end
+
+-- The end of a call, which passes the reply on.
+local function finish_call(reply)
+  flush()
+  return reply
 end
 
 -- Redis collects a finished job this long after its time, in case no broker did. Milliseconds.
@@ -36,10 +83,6 @@ local MAX_LISTENERS = 16
 local MAX_ATTEMPTS_KEPT = 10
 
 local TERMINAL = { succeeded = true, failed = true, cancelled = true }
-
-local function int(number)
-  return string.format('%d', number)
-end
 
 -- The record: these fields, in this order, in MessagePack, as in record.ts. Tokens, ids of requests and digests are bytes,
 -- lists are text.
@@ -139,21 +182,56 @@ local function fresh(id)
   if previous then call('DEL', JOB .. id) end
   kept[job] = previous and kept[previous] or { id = id, start_by = 0 }
   kept[job].packed = nil
+  loaded[id] = job
   return job
 end
 
 -- Bytes of the queue's unfinished jobs: decisions/0009.
 local function weigh(job, sign)
-  call('HINCRBY', META, 'b', sign * (#job.envelope + job.payloadBytes))
+  weight = weight + sign * (#job.envelope + job.payloadBytes)
 end
 
-local function unfinished() return call('ZCARD', SCHEDULED) + call('ZCARD', QUEUED) + call('ZCARD', RUNNING) end
-local function bytes_held() return math.max(0, tonumber(call('HGET', META, 'b') or 0)) end
+local function count_of_queue()
+  if not counted then
+    local n, b, p = unpack(call('HMGET', META, 'n', 'b', 'p'))
+    counted = { n = tonumber(n or 0), b = tonumber(b or 0), p = p ~= false }
+  end
+  return counted
+end
+
+-- The number of a new job: its place in line.
+local function next_number()
+  local newest = count_of_queue().n
+  numbered = numbered + 1
+  return newest + numbered
+end
+
+local function unfinished()
+  flush()
+  return call('ZCARD', SCHEDULED) + call('ZCARD', QUEUED) + call('ZCARD', RUNNING)
+end
+local function bytes_held() return math.max(0, count_of_queue().b + weight) end
+local function paused() return count_of_queue().p end
+local function line_length()
+  queued = queued or call('ZCARD', QUEUED)
+  return queued
+end
+
+-- Into an index, to another place in it, or out of it.
+local function put(index, id, score)
+  if index ~= QUEUED and index ~= SCHEDULED then
+    moves[index] = moves[index] or {}
+    moves[index][id] = score
+    return
+  end
+  queued = nil
+  if score then call('ZADD', index, score, id) else call('ZREM', index, id) end
+end
 
 -- From one index to another, or to another place in the same.
 local function move(id, from, from_score, to, score)
-  if from and from ~= to then call('ZREM', from, id) end
-  if to and (from ~= to or from_score ~= score) then call('ZADD', to, int(score), id) end
+  if from and from ~= to then put(from, id, false) end
+  if to and (from ~= to or from_score ~= score) then put(to, id, int(score)) end
 end
 
 -- A finished job ends by itself, in case nobody collects it. A job that lives again does not.
@@ -199,7 +277,9 @@ end
 
 -- Everything of a job, and whatever index still names it.
 local function forget(id)
+  flush()
   local job = load(id)
+  queued = nil
   call('DEL', JOB .. id)
   local unfinished = call('ZREM', SCHEDULED, id) + call('ZREM', QUEUED, id) + call('ZREM', RUNNING, id)
   if job and unfinished > 0 then weigh(job, -1) end
@@ -246,8 +326,6 @@ local function tell(job, new_run)
   if new_run or TERMINAL[job.state] then return others(job.waiters, job.watchers) end
   return others(job.watchers)
 end
-
-local function paused() return call('HEXISTS', META, 'p') == 1 end
 
 -- Takes one other broker off the list of the hungry, where the job waits for one. Newest first: it is the likeliest to live.
 local function wake(job, hungry_here)

@@ -10,7 +10,7 @@ local function verb()
   if job.state == 'succeeded' then return { 'succeeded' } end
   if not TERMINAL[job.state] then return { 'ok', changed(job, '', '') } end
   drop_traces(ARGV[4])
-  retry(job, call('HINCRBY', META, 'n', 1))
+  retry(job, next_number())
   save(job)
   return { 'ok', changed(job, tell(job, true), wake(job, ARGV[3])) }
 end

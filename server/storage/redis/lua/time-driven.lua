@@ -15,6 +15,7 @@ local function keep_look(work, reply)
   if work.till ~= work.was_till then
     if work.till > 0 then call('HSET', META, 'g', work.till) else call('HDEL', META, 'g') end
   end
+  flush()
   if NOW - work.looked > work.grace / 4 and work.grace > 0 and call('ZCARD', RUNNING) > 0 then
     call('HSET', META, 'l', int(NOW))
   end
@@ -62,5 +63,6 @@ local function advance(work, jitter, hungry_here)
   each(work.starts, never_started, function(job) finish(job, 'failed', 'start_timeout') end)
   each(work.scheduled, is('scheduled'), become_due)
   for _, id in ipairs(work.finished) do forget(id) end
+  flush()
   return answers, jobs
 end
