@@ -1,4 +1,5 @@
 import { existsSync, statfsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { configDefaults, defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
@@ -24,7 +25,16 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+/** The whole suite with calls as HTTP/2 requests of their own: QUEUECALL_TEST_MODE=unary. */
+const unary = [
+  {
+    find: /^.*\/default-mode\.ts$/,
+    replacement: fileURLToPath(new URL("test/support/unary-mode.ts", import.meta.url)),
+  },
+];
+
 export default defineConfig({
+  resolve: { alias: process.env.QUEUECALL_TEST_MODE === "unary" ? unary : [] },
   test: {
     include: ["test/**/*.test.ts"],
     // They need Python, and the registry: npm run test:interop, npm run test:package.

@@ -1,10 +1,12 @@
 /** The client: one connection, and the queues that are called over it. */
+
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { AdminService } from "../gen/queuecall/v1/admin_pb.js";
 import { BrokerService } from "../gen/queuecall/v1/broker_pb.js";
 import { systemClock } from "../protocol/clock.ts";
 import { defineQueue, type QueueDefinition } from "../protocol/define-queue.ts";
 import { Batches } from "./batches.ts";
+import { DEFAULT_MODE } from "./default-mode.ts";
 import { QueuecallError } from "./errors.ts";
 import { processLogger } from "./logger.ts";
 import {
@@ -61,7 +63,7 @@ export function createQueueClient(options: QueueClientOptions): QueueClient {
   checkOptions(options);
   const {
     token,
-    mode = "multiplex",
+    mode = DEFAULT_MODE,
     tls,
     interceptors = [],
     defaults = {},
@@ -102,7 +104,7 @@ const openers = { multiplex: openMultiplexLink, unary: openGrpcLink };
 function checkOptions(options: QueueClientOptions): void {
   if (typeof options !== "object" || options === null) throw new TypeError("expected options: { url, … }");
   checkKnown(options, known.client);
-  const { mode = "multiplex", defaults = {}, retry = {} } = options;
+  const { mode = DEFAULT_MODE, defaults = {}, retry = {} } = options;
   if (mode !== "unary" && mode !== "multiplex") throw new TypeError('mode: expected "unary" or "multiplex"');
   if (retry !== false) checkRetry(retry);
   if (options.tracing !== undefined) checkBoolean("tracing", options.tracing);
