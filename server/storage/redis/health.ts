@@ -14,12 +14,14 @@ export interface Facts {
   schema: string | undefined;
   /** The server's clock less ours. Milliseconds. */
   clockAheadMs: number;
+  /** Who is the master changes by itself here: sentinels, a cluster. */
+  failsOver: boolean;
 }
 
 export interface Health {
   /** Why the server cannot be used: found, required, and what fixes it. */
   refusal?: string;
-  /** It will be usable by itself: wait. */
+  /** It, or another in its place, will be usable by itself: wait. */
   loading: boolean;
   durability: Durability;
   /** "Redis 7.0.15". */
@@ -35,7 +37,7 @@ export function examine(facts: Facts, requireDurability: Durability | undefined)
   const refusal = refusalOf(facts) ?? tooWeak(durability, requireDurability);
   return {
     ...(refusal && { refusal }),
-    loading: facts.info.get("loading") === "1",
+    loading: facts.info.get("loading") === "1" || (facts.failsOver && facts.info.get("role") !== "master"),
     durability,
     version: versionOf(facts.info).shown,
     warnings: new Map(warningsOf(facts)),
@@ -64,14 +66,14 @@ function versionOf(info: Facts["info"]): { name: "Redis" | "Valkey"; number: str
   return { name, number, shown: `${name} ${number}${cluster}` };
 }
 
-function refusalOf({ info, schema }: Facts): string | undefined {
+function refusalOf({ info, schema, failsOver }: Facts): string | undefined {
   const { name, number, shown } = versionOf(info);
   const [major = 0, minor = 0] = number.split(".").map(Number);
   const least = name === "Valkey" ? [7, 2] : [7, 0];
   if (major < least[0]! || (major === least[0] && minor < least[1]!)) {
     return `${shown} found, ${name} ${least.join(".")} or newer required; upgrade it, e.g. docker run -p 6379:6379 redis:7`;
   }
-  if (info.get("role") !== "master") {
+  if (info.get("role") !== "master" && !failsOver) {
     return `a ${info.get("role") === "slave" ? "replica" : `server of role "${info.get("role") ?? "unknown"}"`} found, a master required; use the master's address, or redis-cli REPLICAOF NO ONE`;
   }
   if (schema !== undefined && Number(schema) !== SCHEMA_VERSION) {

@@ -12,6 +12,8 @@ export interface ReadinessOptions {
   keys: Keys;
   /** For messages: without credentials. */
   name: string;
+  /** Who is the master changes by itself: sentinels, a cluster. */
+  failsOver: boolean;
   requireDurability: Durability | undefined;
   warn(message: string): void;
   /** Verbs may go out, or not. */
@@ -138,7 +140,7 @@ export class Readiness {
     const clockAheadMs = Number(seconds) * 1000 + Number(micros) / 1000 - (before + clock.now()) / 2;
     const info = parseInfo(await node.info());
     const config = await node.config("GET", "append*", "no-appendfsync-on-rewrite", "timeout").catch(() => []);
-    return { info, config: parsePairs(config as string[]), schema, clockAheadMs };
+    return { info, config: parsePairs(config as string[]), schema, clockAheadMs, failsOver: this.#o.failsOver };
   }
 
   #refuse(refusal: string): void {

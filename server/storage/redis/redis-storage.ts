@@ -118,6 +118,7 @@ class RedisStorage implements Storage {
       clock,
       keys,
       name: target.shown,
+      failsOver: target.topology !== "single",
       requireDurability,
       warn,
       onChange: (ready) => this.#changedReadiness(ready),

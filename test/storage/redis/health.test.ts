@@ -18,6 +18,7 @@ interface Found {
   config?: Record<string, string> | null;
   schema?: string;
   clockAheadMs?: number;
+  failsOver?: boolean;
 }
 
 function health(found: Found = {}, required?: Durability) {
@@ -26,6 +27,7 @@ function health(found: Found = {}, required?: Durability) {
     config: new Map(found.config === null ? [] : Object.entries({ ...config, ...found.config })),
     schema: found.schema,
     clockAheadMs: found.clockAheadMs ?? 0,
+    failsOver: found.failsOver ?? false,
   };
   return examine(facts, required);
 }
@@ -37,6 +39,12 @@ test("nothing to say of a server in order", () => {
     version: "Redis 7.0.15",
     warnings: new Map(),
   });
+});
+
+test("a replica is waited for where another will be the master: it was one a moment ago", () => {
+  expect(health({ info: { role: "slave" }, failsOver: true })).toMatchObject({ loading: true });
+  expect(health({ info: { role: "slave" }, failsOver: true }).refusal).toBeUndefined();
+  expect(health({ failsOver: true }).loading).toBe(false);
 });
 
 describe("refused", () => {
