@@ -87,6 +87,18 @@ onEveryBackend("an enqueue that claims", (rig) => {
     expect((await rig.record("held")).state).toBe("queued");
   });
 
+  test("leaves it in line behind one that came in the same turn", async () => {
+    await rig.enqueue("of before");
+    await rig.claimOne();
+    const answers = await Promise.all([
+      rig.enqueue("a", {}, { claim: atOnce() }),
+      rig.enqueue("b"),
+      rig.enqueue("c", {}, { claim: atOnce() }),
+    ]);
+    expect(answers.map(({ claimed }) => claimed?.jobId)).toEqual(["a", undefined, undefined]);
+    expect(await rig.claimIds()).toEqual(["b", "c"]);
+  });
+
   test("joins without a lease, and leases a new run of an id", async () => {
     const { claimed } = await rig.enqueue("a", {}, { claim: atOnce() });
     expect((await rig.enqueue("a", {}, { claim: atOnce() })).claimed).toBeUndefined();
