@@ -1,7 +1,7 @@
 /** The ratios that queuecall sets out to reach. */
 import { echo, unaryWaiting } from "../systems/grpc.ts";
 import { addBulk, nats, onRedis, rabbitmq } from "../systems/peers.ts";
-import { draining, enqueuing, queuedMemory, waiting } from "../systems/queuecall.ts";
+import { draining, enqueuing, held, queuedMemory, waiting } from "../systems/queuecall.ts";
 import type { Scenario } from "./scenario.ts";
 
 const redis = { storage: "redis" } as const;
@@ -79,6 +79,23 @@ export const goals: Scenario[] = [
     contenders: { queuecall: queuedMemory(redis, 100_000) },
     figures: ["bytes per job"],
     ratios: [{ figure: "bytes per job", of: "queuecall", atMost: 600 }],
+  },
+  {
+    name: "held",
+    title: "memory of the broker for each of what it holds",
+    how: "heap and buffers after a collection, before and after 3,000 of each, on 10 connections; a broker of their own, and Redis",
+    contenders: {
+      "multiplexed wait": held("multiplexedWaits", 3_000),
+      "idle worker stream": held("workers", 3_000),
+      watcher: held("watchers", 3_000),
+      "unary wait": held("waits", 3_000),
+    },
+    figures: ["KiB each"],
+    ratios: [
+      { figure: "KiB each", of: "multiplexed wait", atMost: 2 },
+      { figure: "KiB each", of: "idle worker stream", atMost: 100 },
+      { figure: "KiB each", of: "watcher", atMost: 20 },
+    ],
   },
 ];
 

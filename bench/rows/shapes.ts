@@ -1,6 +1,6 @@
 /** Loads of other shapes than the usual one. */
 import { onRedis } from "../systems/peers.ts";
-import { waiting } from "../systems/queuecall.ts";
+import { spread, waiting } from "../systems/queuecall.ts";
 import type { Scenario } from "./scenario.ts";
 
 const redis = { storage: "redis" } as const;
@@ -77,6 +77,13 @@ export const shapes: Scenario[] = [
     how: "calls go round over the queues; one worker takes them all; 64 in flight",
     contenders: { "1,000 queues": waiting({ ...redis, queues: 1_000 }, 64), "1 queue": waiting(redis, 64) },
     ratios: [{ figure: "rate", of: "1,000 queues", over: "1 queue" }],
+  },
+  {
+    name: "brokers",
+    title: "two brokers on this machine beside one",
+    how: "the same 64 calls in flight over two brokers of one Redis, each with a caller and a worker of its own",
+    contenders: { "2 brokers": spread(redis, 64, 2), "1 broker": waiting(redis, 64) },
+    ratios: [{ figure: "rate", of: "2 brokers", over: "1 broker" }],
   },
   {
     name: "fan-in",

@@ -1,5 +1,7 @@
 /** Ours: a broker, a worker, a caller, each a process. */
 import { spawnSync } from "node:child_process";
+import { createQueueClient } from "../../client/index.ts";
+import { MeasuredBroker, Peers } from "../../test/support/measured.ts";
 import type { CallerOptions } from "../parts/caller.ts";
 import type { Seen } from "../parts/load.ts";
 import type { WorkerPartOptions } from "../parts/worker.ts";
@@ -108,6 +110,40 @@ export function draining(shape: Shape, jobs: number): Contender {
     return async () => {
       await caller.ask("fill", { jobs: count, inFlight: 2_000 });
       return withUsage(system.processes, () => part.ask("drain", { ...work, jobs: count }));
+    };
+  };
+}
+
+/** The same load over so many brokers of one Redis, each with a caller, a worker and queues of its own. */
+export function spread(shape: Shape, inFlight: number, brokers: number): Contender {
+  return async (stage, size) => {
+    const each = Array.from({ length: brokers }, () => waiting(shape, inFlight / brokers)(stage, size));
+    const takes = await Promise.all(each);
+    return async () => {
+      const samples = await Promise.all(takes.map((take) => take()));
+      const of = (figure: string) => samples.map((sample) => sample[figure] ?? Number.NaN);
+      const rate = of("rate").reduce((sum, one) => sum + one, 0);
+      return { rate, p50: Math.max(...of("p50")), p99: Math.max(...of("p99")) };
+    };
+  };
+}
+
+/** What a broker holds on its heap for each of so many. */
+export function held(what: "workers" | "watchers" | "waits" | "multiplexedWaits", count: number): Contender {
+  return async (stage, size) => {
+    const many = Math.max(100, size.of(count));
+    const { url } = await stage.redis();
+    return async (): Promise<Sample> => {
+      const settings = { maxSessions: many + 10, maxEnqueues: many + 10 };
+      await using broker = await MeasuredBroker.start(`${url}?prefix=${stage.keyspace()}`, settings);
+      await using client = createQueueClient({ url: `http://${broker.address}` });
+      await client.queue("held").enqueue("job", "");
+      const before = await broker.held();
+      const plan = { address: broker.address, connections: 10, queue: "held", jobId: "job", [what]: many };
+      await using _peers = await Peers.open(plan);
+      const kind = what === "workers" ? "sessions" : "waiting";
+      const after = await broker.until((now) => now[kind] - before[kind] >= many);
+      return { "KiB each": (after.heap - before.heap) / many / 1024 };
     };
   };
 }

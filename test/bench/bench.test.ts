@@ -17,8 +17,8 @@ test("scenarios have names of their own, and ratios of what they measure", () =>
   }
 });
 
-/** One of each kind: enqueue and wait, unary gRPC, drain, memory. */
-const kinds = ["c1", "unary", "drain", "memory"];
+/** One of each kind: enqueue and wait, unary gRPC, drain, memory of Redis and of the broker. */
+const kinds = ["c1", "unary", "drain", "memory", "held"];
 
 test.skipIf(redisUnavailable)(
   `each kind of measurement gives figures${redisUnavailable ? ` (skipped: ${redisUnavailable})` : ""}`,

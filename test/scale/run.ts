@@ -116,8 +116,9 @@ try {
   const used = (await storage.usedBytes?.()) ?? 0;
   const perJob = jobs > 0 && usedBefore !== undefined ? (used - usedBefore) / jobs - PAYLOAD_BYTES : undefined;
 
-  // Room for the worker that answers the probes, beside all that are idle.
-  await using broker = await MeasuredBroker.start(storage.url, { maxSessions: workers + 10 });
+  // Room for the worker that answers the probes, beside all that are idle; and all waits come at once.
+  const settings = { maxSessions: workers + 10, maxEnqueues: waits + 1_000 };
+  await using broker = await MeasuredBroker.start(storage.url, settings);
   let before = await broker.held();
   const filled = `filled in ${seconds} s, started in ${broker.startMs.toFixed(0)} ms`;
   const server = perJob === undefined ? "" : `; Redis: ${perJob.toFixed(0)} bytes a job over its payload`;
