@@ -1,10 +1,11 @@
 /** What callers can ask of the broker, each as a short list of steps. */
 import type { Clock } from "../../protocol/clock.ts";
+import { type Dated, Deadlines } from "../../protocol/deadlines.ts";
 import { CallError } from "../../protocol/errors.ts";
 import { DEFAULT_WAIT_MS, deadlineMarginMs, WATCH_HEARTBEAT_MS } from "../../protocol/limits.ts";
 import { type Disposition, isTerminal, type Job, type JobKey, type JobSpec, type JobStatus } from "../job/job.ts";
 import type { BrokerSettings } from "../settings.ts";
-import type { CancelAnswer, EnqueueAnswer, Listen, Storage } from "../storage/storage.ts";
+import type { CancelAnswer, Enqueue, EnqueueAnswer, Listen, Storage } from "../storage/storage.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { Intake } from "./intake.ts";
 import type { LimitsByQueue } from "./limits-by-queue.ts";
@@ -23,7 +24,7 @@ import {
   tooManyWaiters,
   unconfirmed,
 } from "./refusals.ts";
-import type { WaitEnd, Waiter, Waiters } from "./waiters.ts";
+import type { WaitEnd, Waiter, Waiters, Waiting } from "./waiters.ts";
 
 /** What a call brings beside its request. */
 export interface Call {
@@ -57,9 +58,12 @@ export interface CallersOptions {
 
 export class Callers {
   readonly #o: CallersOptions;
+  /** Calls whose job is not stored yet. */
+  readonly #storing: Deadlines<Dated & { reject(): void }>;
 
   constructor(options: CallersOptions) {
     this.#o = options;
+    this.#storing = new Deadlines(options.clock, ({ reject }) => reject());
   }
 
   /** Stores the job and answers. */
@@ -77,43 +81,31 @@ export class Callers {
   ): Promise<Accepted> {
     try {
       this.#o.refusals.whileDraining();
-      const waiter = this.#open(spec, call);
-      const began = this.#o.clock.monotonic();
-      // Not awaited here: what this function was given would live as long as the wait.
-      return this.#outcome(waiter, this.#store(spec, requestId, call, "waiters"), began, waitTimeoutMs, call);
+      const wait = new OutcomeWait(this, this.#open(spec, call), waitTimeoutMs, call.deadlineMs);
+      try {
+        this.#store(spec, requestId, call, "waiters").then(
+          (accepted) => wait.stored(accepted),
+          (error) => wait.failed(error),
+        );
+      } catch (error) {
+        wait.failed(error);
+      }
+      return wait.outcome;
     } catch (error) {
       return Promise.reject(error);
-    }
-  }
-
-  async #outcome(
-    waiter: Waiter,
-    stored: Promise<Accepted>,
-    began: number,
-    waitTimeoutMs: number | undefined,
-    call: Call,
-  ): Promise<Accepted> {
-    let accepted: Accepted | undefined;
-    try {
-      accepted = await stored;
-      const waitMs = this.#waitMs(waitTimeoutMs, call.deadlineMs) - (this.#o.clock.monotonic() - began);
-      const end = await waiter.until(accepted.status, waitMs);
-      return { ...accepted, status: this.#ended(accepted.status, end, this.#o.clock.monotonic() - began) };
-    } catch (error) {
-      throw accepted && error instanceof CallError ? error.with({ disposition: accepted.disposition }) : error;
-    } finally {
-      waiter.close();
     }
   }
 
   /** Waits for the outcome of a job that exists. */
   async waitJob(key: JobKey, waitTimeoutMs: number | undefined, call: Call): Promise<JobStatus> {
     this.#o.refusals.whileDraining();
-    const began = this.#o.clock.monotonic();
+    const began = this.now;
     const waiter = this.#open(key, call);
     try {
       const job = found(key, await this.#o.refusals.ask(() => this.#o.storage.read(key, "waiters")));
-      return await this.#wait(waiter, job, began, waitTimeoutMs, call);
+      const waitMs = this.waitMs(waitTimeoutMs, call.deadlineMs) - (this.now - began);
+      const end = await new Promise<WaitEnd>((ended) => waiter.begin(job, waitMs, { ended }));
+      return statusOf(job, end, this.now - began);
     } finally {
       waiter.close();
     }
@@ -199,44 +191,49 @@ export class Callers {
     return waiter;
   }
 
-  /** Stores it, and hands it to a worker in the same step where one has room and nothing is ahead. */
-  async #store(spec: JobSpec, requestId: Uint8Array, call: Call, listen?: Listen): Promise<Accepted> {
+  /**
+   * Stores it, and hands it to a worker in the same step where one has room and nothing is ahead.
+   * @throws CallError where there is no room for it
+   */
+  #store(spec: JobSpec, requestId: Uint8Array, call: Call, listen?: Listen): Promise<Accepted> {
     const leave = this.#o.intake.enter(spec.payload.data.length);
     const offer = this.#o.dispatcher.offer(spec.queue);
-    const hungryHere = offer !== undefined || this.#o.dispatcher.hungryHere(spec.queue);
-    const limits = this.#o.limits.of(spec.queue);
-    const request = {
+    const request: Enqueue = {
       spec,
       requestId,
-      hungryHere,
-      limits,
+      hungryHere: offer !== undefined || this.#o.dispatcher.hungryHere(spec.queue),
+      limits: this.#o.limits.of(spec.queue),
       ...(listen && { listen }),
       ...(offer && { claim: offer.claim }),
     };
-    return this.#unlessTooLate(spec, call, async () => {
-      const asked = this.#o.refusals.ask(() => this.#o.storage.enqueue(request)).finally(leave);
-      const answer = await asked.catch((error) => {
-        offer?.failed(spec);
-        throw error;
-      });
-      try {
-        return this.#accepted(spec, answer);
-      } finally {
-        offer?.answered(answer.kind === "accepted" ? answer.claimed : undefined);
-      }
-    });
+    const stored = this.#o.refusals
+      .ask(() => this.#o.storage.enqueue(request))
+      .then(
+        (answer) => {
+          leave();
+          try {
+            return this.#accepted(spec, answer);
+          } finally {
+            offer?.answered(answer.kind === "accepted" ? answer.claimed : undefined);
+          }
+        },
+        (error) => {
+          leave();
+          offer?.failed(spec);
+          throw error;
+        },
+      );
+    return this.#unlessTooLate(spec, call, stored);
   }
 
   /** The deadline is over before the storage confirmed: the job may exist, and the same request_id finds out. */
-  #unlessTooLate<T>(key: JobKey, call: Call, store: () => Promise<T>): Promise<T> {
-    if (call.deadlineMs === undefined) return store();
-    const patienceMs = Math.max(call.deadlineMs / 2, call.deadlineMs - deadlineMarginMs(call.deadlineMs));
+  #unlessTooLate<T>({ jobId }: JobKey, { deadlineMs }: Call, stored: Promise<T>): Promise<T> {
+    if (deadlineMs === undefined) return stored;
+    const patienceMs = Math.max(deadlineMs / 2, deadlineMs - deadlineMarginMs(deadlineMs));
     return new Promise<T>((resolve, reject) => {
-      const tooLate = () => reject(unconfirmed(key.jobId));
-      const timer = this.#o.clock.setTimer(tooLate, patienceMs, { unref: true });
-      store()
-        .then(resolve, reject)
-        .finally(() => timer.cancel());
+      const tooLate = { until: this.now + patienceMs, place: -1, reject: () => reject(unconfirmed(jobId)) };
+      this.#storing.add(tooLate);
+      stored.then(resolve, reject).then(() => this.#storing.delete(tooLate));
     });
   }
 
@@ -264,45 +261,86 @@ export class Callers {
     }
   }
 
-  async #wait(
-    waiter: Waiter,
-    status: JobStatus,
-    began: number,
-    waitTimeoutMs: number | undefined,
-    call: Call,
-  ): Promise<JobStatus> {
-    const waitMs = this.#waitMs(waitTimeoutMs, call.deadlineMs) - (this.#o.clock.monotonic() - began);
-    const end = await waiter.until(status, waitMs);
-    return this.#ended(status, end, this.#o.clock.monotonic() - began);
-  }
-
   /** min(wait_timeout, deadline − margin, longest wait); 30 s where the caller set neither. */
-  #waitMs(waitTimeoutMs: number | undefined, deadlineMs: number | undefined): number {
+  waitMs(waitTimeoutMs: number | undefined, deadlineMs: number | undefined): number {
     const asked = waitTimeoutMs ?? (deadlineMs === undefined ? DEFAULT_WAIT_MS : Number.POSITIVE_INFINITY);
     const untilDeadline =
       deadlineMs === undefined ? Number.POSITIVE_INFINITY : deadlineMs - deadlineMarginMs(deadlineMs);
     return Math.min(asked, untilDeadline, this.#o.settings.maxWaitMs);
   }
 
-  #ended(key: JobKey, end: WaitEnd, waitedMs: number): JobStatus {
-    switch (end.kind) {
-      case "ended":
-        return end.status;
-      case "timeout": {
-        const { queue, jobId, state, attempt } = end.status;
-        const text = `job ${jobId} is ${state} after ${Math.round(waitedMs)} ms of waiting; it goes on`;
-        throw new CallError("WAIT_TIMEOUT", text, {
-          jobId,
-          metadata: { state, attempt: String(attempt) },
-          waitTimeout: { queue, jobId, state, attempt, waitedMs },
-        });
-      }
-      case "gone":
-        throw outcomeExpired(key);
-      case "interrupted":
-        throw interrupted(key);
-      case "abandoned":
-        throw new CallError("WAIT_INTERRUPTED", "the caller went away", { jobId: key.jobId });
+  /** Of the clock that waits are measured with. Milliseconds. */
+  get now(): number {
+    return this.#o.clock.monotonic();
+  }
+}
+
+/** A call that waits for the outcome of what it enqueued. There may be a hundred thousand: this is all that is held for one. */
+class OutcomeWait implements Waiting {
+  readonly outcome: Promise<Accepted>;
+  readonly #callers: Callers;
+  readonly #waiter: Waiter;
+  readonly #waitTimeoutMs: number | undefined;
+  readonly #deadlineMs: number | undefined;
+  readonly #began: number;
+  #accepted: Accepted | undefined;
+  #resolve!: (accepted: Accepted) => void;
+  #reject!: (error: unknown) => void;
+
+  constructor(callers: Callers, waiter: Waiter, waitTimeoutMs: number | undefined, deadlineMs: number | undefined) {
+    this.#callers = callers;
+    this.#waiter = waiter;
+    this.#waitTimeoutMs = waitTimeoutMs;
+    this.#deadlineMs = deadlineMs;
+    this.#began = callers.now;
+    this.outcome = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  stored(accepted: Accepted): void {
+    this.#accepted = accepted;
+    const waitMs = this.#callers.waitMs(this.#waitTimeoutMs, this.#deadlineMs) - (this.#callers.now - this.#began);
+    this.#waiter.begin(accepted.status, waitMs, this);
+  }
+
+  ended(end: WaitEnd): void {
+    const { disposition, payloadMismatch, status } = this.#accepted as Accepted;
+    try {
+      const outcome = statusOf(status, end, this.#callers.now - this.#began);
+      this.#resolve({ status: outcome, disposition, payloadMismatch });
+    } catch (error) {
+      this.#reject(error instanceof CallError ? error.with({ disposition }) : error);
     }
+  }
+
+  /** It was not stored. */
+  failed(error: unknown): void {
+    this.#waiter.close();
+    this.#reject(error);
+  }
+}
+
+/** @throws CallError where it did not end, as far as this wait goes */
+function statusOf(key: JobKey, end: WaitEnd, waitedMs: number): JobStatus {
+  switch (end.kind) {
+    case "ended":
+      return end.status;
+    case "timeout": {
+      const { queue, jobId, state, attempt } = end.status;
+      const text = `job ${jobId} is ${state} after ${Math.round(waitedMs)} ms of waiting; it goes on`;
+      throw new CallError("WAIT_TIMEOUT", text, {
+        jobId,
+        metadata: { state, attempt: String(attempt) },
+        waitTimeout: { queue, jobId, state, attempt, waitedMs },
+      });
+    }
+    case "gone":
+      throw outcomeExpired(key);
+    case "interrupted":
+      throw interrupted(key);
+    case "abandoned":
+      throw new CallError("WAIT_INTERRUPTED", "the caller went away", { jobId: key.jobId });
   }
 }

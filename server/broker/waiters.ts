@@ -5,6 +5,7 @@
  * sweep, so that it never hangs although its job finished.
  */
 import type { Clock, Timer } from "../../protocol/clock.ts";
+import { type Dated, Deadlines } from "../../protocol/deadlines.ts";
 import { isTerminal, type JobKey, type JobStatus } from "../job/job.ts";
 import type { Storage } from "../storage/storage.ts";
 
@@ -22,25 +23,41 @@ export type WaitEnd =
   /** The caller went away. */
   | { kind: "abandoned" };
 
-/** There may be a hundred thousand of them: what implements it is the listener itself, without a function for each of these. */
-interface Listener {
+/** There may be a hundred thousand of them: what implements it is the listener itself, without a function or a set for each. */
+abstract class Listener {
+  /** What it is in the list of; undefined once it listens no more. */
+  entry: Entry | undefined;
+  before: Listener | undefined;
+  after: Listener | undefined;
+
   /** It knows of a version: only then can it be told that the job is gone. */
-  armed(): boolean;
-  changed(status: JobStatus): void;
-  gone(): void;
-  interrupted(): void;
+  abstract armed(): boolean;
+  abstract changed(status: JobStatus): void;
+  abstract gone(): void;
+  abstract interrupted(): void;
 }
 
-/** Those who listen to one job. */
+/** Those who listen to one job, in the order in which they came. */
 interface Entry {
   key: JobKey;
-  listeners: Set<Listener>;
+  first: Listener | undefined;
+  last: Listener | undefined;
+}
+
+/** What is told may listen no more after that. */
+function* listenersOf({ first }: Entry): Generator<Listener, void> {
+  for (let listener = first; listener; ) {
+    const { after } = listener;
+    yield listener;
+    listener = after;
+  }
 }
 
 export const keyOf = (key: JobKey): string => `${key.queue}\0${key.jobId}`;
 
 export class Waiters {
   readonly #clock: Clock;
+  readonly #deadlines: Deadlines<Waiter>;
   readonly #storage: Storage;
   readonly #sweepIntervalMs: number;
   readonly #byKey = new Map<string, Entry>();
@@ -51,6 +68,7 @@ export class Waiters {
 
   constructor(clock: Clock, storage: Storage, sweepIntervalMs: number) {
     this.#clock = clock;
+    this.#deadlines = new Deadlines(clock, (waiter) => waiter.timedOut());
     this.#storage = storage;
     this.#sweepIntervalMs = sweepIntervalMs;
     this.#scheduleSweep();
@@ -63,28 +81,38 @@ export class Waiters {
 
   /** Waits for one job's end. Open it before the read or enqueue that arms it, so that nothing is missed in between. */
   wait(key: JobKey): Waiter {
-    const entry = this.#entry(key);
-    return this.#add(entry, new Waiter(this.#clock, this, entry));
+    return this.#add(key, new Waiter(this));
   }
 
   /** Watches one job: resolves whenever something newer may be there. */
   watch(key: JobKey): Watcher {
-    const entry = this.#entry(key);
-    return this.#add(entry, new Watcher(this.#clock, this, entry));
+    return this.#add(key, new Watcher(this.#clock, this));
   }
 
   /** It listens no more. Safe to call more than once. */
-  remove(entry: Entry, listener: Listener): void {
-    if (!entry.listeners.delete(listener)) return;
+  remove(listener: Listener): void {
+    const { entry, before, after } = listener;
+    if (!entry) return;
+    if (listener instanceof Waiter) this.#deadlines.delete(listener);
+    if (before) before.after = after;
+    else entry.first = after;
+    if (after) after.before = before;
+    else entry.last = before;
+    listener.entry = undefined;
     this.#size--;
-    const id = keyOf(entry.key);
-    if (entry.listeners.size === 0 && this.#byKey.get(id) === entry) this.#byKey.delete(id);
+    if (!entry.first) this.#byKey.delete(keyOf(entry.key));
+  }
+
+  /** Tells it when its time is over. */
+  watchOver(waiter: Waiter, waitMs: number): void {
+    waiter.until = this.#clock.monotonic() + waitMs;
+    this.#deadlines.add(waiter);
   }
 
   /** A job changed, as this process or a hint says. */
   notify(status: JobStatus): void {
     const entry = this.#byKey.get(keyOf(status));
-    if (entry) for (const listener of [...entry.listeners]) listener.changed(status);
+    if (entry) for (const listener of listenersOf(entry)) listener.changed(status);
   }
 
   /** A job may have changed: look. */
@@ -103,24 +131,29 @@ export class Waiters {
 
   /** Ends every wait and watch: the broker drains. */
   interruptAll(): void {
-    for (const { listeners } of [...this.#byKey.values()])
-      for (const listener of [...listeners]) listener.interrupted();
+    for (const entry of [...this.#byKey.values()]) {
+      for (const listener of listenersOf(entry)) listener.interrupted();
+    }
   }
 
   close(): void {
     this.#sweepTimer?.cancel();
     this.interruptAll();
+    this.#deadlines.close();
   }
 
-  #entry(key: JobKey): Entry {
+  #add<L extends Listener>(key: JobKey, listener: L): L {
     const id = keyOf(key);
-    const entry = this.#byKey.get(id) ?? { key: { queue: key.queue, jobId: key.jobId }, listeners: new Set() };
-    this.#byKey.set(id, entry);
-    return entry;
-  }
-
-  #add<L extends Listener>(entry: Entry, listener: L): L {
-    entry.listeners.add(listener);
+    let entry = this.#byKey.get(id);
+    if (!entry) {
+      entry = { key: { queue: key.queue, jobId: key.jobId }, first: undefined, last: undefined };
+      this.#byKey.set(id, entry);
+    }
+    listener.entry = entry;
+    listener.before = entry.last;
+    if (entry.last) entry.last.after = listener;
+    else entry.first = listener;
+    entry.last = listener;
     this.#size++;
     return listener;
   }
@@ -150,7 +183,8 @@ export class Waiters {
   }
 
   #armedFor(key: JobKey): Listener[] {
-    return [...(this.#byKey.get(keyOf(key))?.listeners ?? [])].filter((listener) => listener.armed());
+    const entry = this.#byKey.get(keyOf(key));
+    return entry ? [...listenersOf(entry)].filter((listener) => listener.armed()) : [];
   }
 
   #scheduleSweep(): void {
@@ -166,21 +200,25 @@ export class Waiters {
   }
 }
 
+/** Who waits. */
+export interface Waiting {
+  /** Called once. */
+  ended(end: WaitEnd): void;
+}
+
 /** One caller's wait: settled once, whichever of its ends comes first. */
-export class Waiter implements Listener {
-  readonly #clock: Clock;
+export class Waiter extends Listener implements Dated {
+  until = Number.POSITIVE_INFINITY;
+  place = -1;
   readonly #waiters: Waiters;
-  readonly #entry: Entry;
   #armed: JobStatus | undefined;
   #seen: JobStatus | undefined;
-  #timer: Timer | undefined;
   #end: WaitEnd | undefined;
-  #resolve: ((end: WaitEnd) => void) | undefined;
+  #waiting: Waiting | undefined;
 
-  constructor(clock: Clock, waiters: Waiters, entry: Entry) {
-    this.#clock = clock;
+  constructor(waiters: Waiters) {
+    super();
     this.#waiters = waiters;
-    this.#entry = entry;
   }
 
   armed(): boolean {
@@ -196,23 +234,18 @@ export class Waiter implements Listener {
   }
 
   /** Waits from `status` on: a terminal state of this version or a newer one ends it. */
-  until(status: JobStatus, waitMs: number): Promise<WaitEnd> {
+  begin(status: JobStatus, waitMs: number, waiting: Waiting): void {
     this.#armed = status;
     this.changed(status);
     if (this.#seen) this.changed(this.#seen);
-    return new Promise((resolve) => {
-      if (this.#end) return resolve(this.#end);
-      if (waitMs <= 0) {
-        this.#resolve = resolve;
-        return this.#finish({ kind: "timeout", status: this.#armed as JobStatus });
-      }
-      this.#resolve = resolve;
-      this.#timer = this.#clock.setTimer(
-        () => this.#finish({ kind: "timeout", status: this.#armed as JobStatus }),
-        waitMs,
-        { unref: true },
-      );
-    });
+    if (this.#end) return waiting.ended(this.#end);
+    this.#waiting = waiting;
+    if (waitMs <= 0) this.timedOut();
+    else this.#waiters.watchOver(this, waitMs);
+  }
+
+  timedOut(): void {
+    this.#finish({ kind: "timeout", status: this.#armed as JobStatus });
   }
 
   /** Frees it; a wait that is under way ends as abandoned. Safe to call more than once. */
@@ -234,27 +267,25 @@ export class Waiter implements Listener {
   #finish(end: WaitEnd): void {
     if (this.#end) return;
     this.#end = end;
-    this.#timer?.cancel();
-    this.#waiters.remove(this.#entry, this);
-    this.#resolve?.(end);
+    this.#waiters.remove(this);
+    this.#waiting?.ended(end);
   }
 }
 
 export type WatchEvent = "changed" | "heartbeat" | "interrupted" | "closed";
 
 /** One caller's watch: says that it is time to read again, never what. */
-export class Watcher implements Listener {
+export class Watcher extends Listener {
   readonly #clock: Clock;
   readonly #waiters: Waiters;
-  readonly #entry: Entry;
   #version = 0;
   #pending: WatchEvent | undefined;
   #wake: ((event: WatchEvent) => void) | undefined;
 
-  constructor(clock: Clock, waiters: Waiters, entry: Entry) {
+  constructor(clock: Clock, waiters: Waiters) {
+    super();
     this.#clock = clock;
     this.#waiters = waiters;
-    this.#entry = entry;
   }
 
   changed(status: JobStatus): void {
@@ -296,7 +327,7 @@ export class Watcher implements Listener {
   }
 
   close(): void {
-    this.#waiters.remove(this.#entry, this);
+    this.#waiters.remove(this);
     this.#signal("closed");
   }
 

@@ -9,12 +9,14 @@
 import type { ExchangeCall, ExchangeRequest } from "../../gen/queuecall/v1/multiplex_pb.js";
 import { ExchangeRequestSchema, MultiplexService } from "../../gen/queuecall/v1/multiplex_pb.js";
 import type { Clock, Timer } from "../../protocol/clock.ts";
+import { type Dated, Deadlines } from "../../protocol/deadlines.ts";
 import { CallError } from "../../protocol/errors.ts";
 import { MAX_CALLS_IN_FLIGHT, PROTOCOL_VERSION } from "../../protocol/limits.ts";
 import type { Call } from "../broker/callers.ts";
 import type { Access } from "./access.ts";
 import type { ByteLink } from "./byte-link.ts";
 import { decode, pathOf, type UnaryMethod } from "./bytes.ts";
+import type { Counter } from "./in-flight.ts";
 import { ReplyBox } from "./reply-box.ts";
 import { RequestBytes } from "./request.ts";
 import { durationMs } from "./validate.ts";
@@ -38,8 +40,8 @@ export interface ExchangesOptions {
   maxStreams: number;
   /** Largest message in either direction. */
   maxMessageBytes: number;
-  /** Counts what a drain waits for, until the function that it returns is called. */
-  begin(): () => void;
+  /** Counts what a drain waits for. */
+  calls: Counter;
   /** Told of what should not happen. */
   onBug(error: unknown, path: string): void;
 }
@@ -49,10 +51,13 @@ export class Exchanges {
   readonly options: ExchangesOptions;
   readonly methods: ReadonlyMap<string, UnaryMethod>;
   readonly streams = new Set<ExchangeStream>();
+  /** Calls with a deadline, of all streams. */
+  readonly deadlines: Deadlines<CallInFlight>;
   draining = false;
 
   constructor(options: ExchangesOptions) {
     this.options = options;
+    this.deadlines = new Deadlines(options.clock, (call) => call.expire());
     this.methods = new Map(options.methods.map((method) => [method.path, method]));
   }
 
@@ -127,15 +132,18 @@ export class ExchangeStream {
     this.#all.streams.delete(this);
     this.#replies.close();
     this.#inbox.clear();
-    for (const call of this.#calls.values()) call.gone();
+    for (const call of this.#calls.values()) {
+      this.#all.deadlines.delete(call);
+      call.gone();
+    }
     this.#calls.clear();
     this.#drained?.();
   }
 
   drain(): void {
-    const { begin, clock } = this.#all.options;
+    const { calls, clock } = this.#all.options;
     if (this.#drained || this.#over) return;
-    this.#drained = begin();
+    this.#drained = calls.begin();
     this.#replies.say((frame) => (frame.drain = { reason: "shutdown" }));
     if (!this.#greeted) return this.#end(new CallError("BROKER_DRAINING", "this broker is shutting down"));
     this.#timer = clock.setTimer(() => {
@@ -212,35 +220,37 @@ export class ExchangeStream {
   }
 
   #run(callId: number, method: UnaryMethod, deadlineMs: number | undefined, request: RequestBytes): void {
-    const { clock, begin, onBug } = this.#all.options;
-    const call = new CallInFlight(deadlineMs);
+    const { clock, calls } = this.#all.options;
+    const call = new CallInFlight(this, callId, method.path, deadlineMs, clock.monotonic());
     this.#calls.set(callId, call);
-    if (deadlineMs !== undefined) call.timer = clock.setTimer(() => this.#expire(callId), deadlineMs, { unref: true });
-    const done = begin();
-    this.#enter(call, (inside, access) => method.handle(request.take(), inside, access)).then(
-      (answer) => {
-        done();
-        if (this.#isOver(callId, call)) return;
-        this.#replies.answer(callId, answer);
-      },
-      (error) => {
-        done();
-        if (!(error instanceof CallError)) onBug(error, method.path);
-        if (this.#isOver(callId, call)) return;
-        this.#replies.refuse(callId, error);
-      },
-    );
+    if (deadlineMs !== undefined) this.#all.deadlines.add(call);
+    calls.enter();
+    call.answerWith(this.#enter(call, (inside, access) => method.handle(request.take(), inside, access)));
+  }
+
+  answered(call: CallInFlight, answer: Uint8Array): void {
+    this.#all.options.calls.leave();
+    if (this.#isOver(call)) return;
+    this.#replies.answer(call.id, answer);
+  }
+
+  refused(call: CallInFlight, error: unknown): void {
+    const { calls, onBug } = this.#all.options;
+    calls.leave();
+    if (!(error instanceof CallError)) onBug(error, call.path);
+    if (this.#isOver(call)) return;
+    this.#replies.refuse(call.id, error);
   }
 
   /** Nobody waits for the answer any more; else nobody does from here on. */
-  #isOver(callId: number, call: CallInFlight): boolean {
-    if (this.#calls.get(callId) !== call) return true;
-    call.timer?.cancel();
-    this.#calls.delete(callId);
+  #isOver(call: CallInFlight): boolean {
+    if (this.#calls.get(call.id) !== call) return true;
+    this.#all.deadlines.delete(call);
+    this.#calls.delete(call.id);
     return false;
   }
 
-  #expire(callId: number): void {
+  expire(callId: number): void {
     this.#giveUp(callId);
     this.#replies.expired(callId);
   }
@@ -251,8 +261,10 @@ export class ExchangeStream {
 
   #giveUp(callId: number): void {
     const call = this.#calls.get(callId);
+    if (!call) return;
+    this.#all.deadlines.delete(call);
     this.#calls.delete(callId);
-    call?.gone();
+    call.gone();
   }
 
   /** After each step: whether to read on, and whether the end has come. */
@@ -269,22 +281,50 @@ export class ExchangeStream {
   }
 }
 
-class CallInFlight implements Call {
+/** All that is held for a call, beside what its method holds. */
+class CallInFlight implements Call, Dated {
+  readonly id: number;
+  readonly path: string;
   readonly deadlineMs: number | undefined;
-  timer: Timer | undefined;
-  #onGone: (() => void)[] = [];
+  until: number;
+  place = -1;
+  readonly #stream: ExchangeStream;
+  /** Mostly one: a list for it would be as large as all the rest. */
+  #onGone: (() => void) | undefined;
 
-  constructor(deadlineMs: number | undefined) {
+  constructor(stream: ExchangeStream, id: number, path: string, deadlineMs: number | undefined, now: number) {
+    this.#stream = stream;
+    this.id = id;
+    this.path = path;
     this.deadlineMs = deadlineMs;
+    this.until = now + (deadlineMs ?? Number.POSITIVE_INFINITY);
+  }
+
+  answerWith(answer: Promise<Uint8Array>): void {
+    answer.then(
+      (bytes) => this.#stream.answered(this, bytes),
+      (error) => this.#stream.refused(this, error),
+    );
   }
 
   onGone(fn: () => void): void {
-    this.#onGone.push(fn);
+    const before = this.#onGone;
+    this.#onGone = before
+      ? () => {
+          before();
+          fn();
+        }
+      : fn;
+  }
+
+  expire(): void {
+    this.#stream.expire(this.id);
   }
 
   gone(): void {
-    this.timer?.cancel();
-    for (const fn of this.#onGone.splice(0)) fn();
+    const fn = this.#onGone;
+    this.#onGone = undefined;
+    fn?.();
   }
 }
 

@@ -39,7 +39,7 @@ export class Front {
       methods: unary,
       maxStreams: settings.maxExchanges,
       maxMessageBytes: maxMessageBytes(Math.max(settings.maxPayloadBytes, settings.maxResultBytes)),
-      begin: () => this.calls.begin(),
+      calls: this.calls,
       onBug,
     });
     this.bidi = [

@@ -7,13 +7,23 @@ export class Counter {
   count = 0;
   #waiting: (() => void)[] = [];
 
-  begin(): () => void {
+  enter(): void {
     this.count++;
+  }
+
+  /** Once for each that entered. */
+  leave(): void {
+    if (--this.count === 0) for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  /** The same, for who may leave more than once. */
+  begin(): () => void {
+    this.enter();
     let over = false;
     return () => {
       if (over) return;
       over = true;
-      if (--this.count === 0) for (const resolve of this.#waiting.splice(0)) resolve();
+      this.leave();
     };
   }
 

@@ -73,8 +73,8 @@ export const broker: readonly Mutant[] = [
     name: "unsubscribe-removes-all",
     why: "one caller that goes away leaves the others of its job waiting",
     file: "server/broker/waiters.ts",
-    find: "if (entry.listeners.size === 0 && this.#byKey.get(id) === entry)",
-    replace: "if (this.#byKey.get(id) === entry)",
+    find: "if (!entry.first) this.#byKey.delete",
+    replace: "this.#byKey.delete",
     tests: waits,
   },
   {
@@ -90,9 +90,9 @@ export const broker: readonly Mutant[] = [
     name: "timeout-cancels",
     why: "a caller that stops waiting ends the job",
     file: "server/broker/callers.ts",
-    find: "const { queue, jobId, state, attempt } = end.status;",
+    find: "    const { disposition, payloadMismatch, status } = this.#accepted as Accepted;\n",
     replace:
-      "const { queue, jobId, state, attempt } = end.status;\n        void this.#o.storage.cancel({ queue, jobId });",
+      '    const { disposition, payloadMismatch, status } = this.#accepted as Accepted;\n    if (end.kind === "timeout") void this.#callers.cancelJob(status);\n',
     tests: waits,
   },
   {

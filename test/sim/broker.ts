@@ -7,6 +7,7 @@ import type { Observer } from "../../server/broker/observer.ts";
 import type { ByteLink } from "../../server/rpc/byte-link.ts";
 import type { StreamMethod, UnaryMethod } from "../../server/rpc/bytes.ts";
 import { Exchanges, exchangePath } from "../../server/rpc/exchange.ts";
+import { Counter } from "../../server/rpc/in-flight.ts";
 import { services } from "../../server/rpc/services.ts";
 import { toWireStatus } from "../../server/rpc/status.ts";
 import { WorkStream, workPath } from "../../server/rpc/worker-service.ts";
@@ -35,8 +36,7 @@ export class SimBroker {
   readonly #streams: ReadonlyMap<string, StreamMethod>;
   readonly #exchanges: Exchanges;
   readonly #wires = new Set<Wire>();
-  #calls = 0;
-  #idle: (() => void) | undefined;
+  readonly #calls = new Counter();
 
   constructor(options: SimBrokerOptions) {
     this.#o = options;
@@ -47,7 +47,7 @@ export class SimBroker {
     this.#unary = new Map(unary.map((method) => [method.path, method]));
     this.#streams = new Map(streams.map((method) => [method.path, method]));
     this.#exchanges = new Exchanges({
-      ...{ brokerId, clock, methods: unary, begin: () => this.#begin(), onBug },
+      ...{ brokerId, clock, methods: unary, calls: this.#calls, onBug },
       maxStreams: settings.maxExchanges,
       maxMessageBytes: maxMessageBytes(settings.maxPayloadBytes),
     });
@@ -59,7 +59,7 @@ export class SimBroker {
 
   /** For people. */
   get holds(): string {
-    return `${this.#broker.workers.size} sessions, ${this.#calls} calls, ${this.#exchanges.streams.size} exchanges`;
+    return `${this.#broker.workers.size} sessions, ${this.#calls.count} calls, ${this.#exchanges.streams.size} exchanges`;
   }
 
   start(): void {
@@ -92,17 +92,7 @@ export class SimBroker {
 
   #drainCalls(): Promise<void> {
     this.#exchanges.drain();
-    return this.#calls === 0 ? Promise.resolve() : new Promise((resolve) => (this.#idle = resolve));
-  }
-
-  #begin(): () => void {
-    this.#calls++;
-    let over = false;
-    return () => {
-      if (over) return;
-      over = true;
-      if (--this.#calls === 0) this.#idle?.();
-    };
+    return this.#calls.idle();
   }
 
   #serve(stream: WireStream, path: string, timeoutMs: number | undefined): void {
@@ -110,7 +100,8 @@ export class SimBroker {
     const streaming = this.#streams.get(path);
     if (unary) this.#serveUnary(unary, stream, timeoutMs);
     else if (streaming) this.#serveStream(streaming, stream);
-    else if (path === workPath) this.#serveBidi(stream, (link) => new WorkStream(this.#broker, link), this.#begin());
+    else if (path === workPath)
+      this.#serveBidi(stream, (link) => new WorkStream(this.#broker, link), this.#calls.begin());
     else if (path === exchangePath)
       this.#serveBidi(stream, (link) => this.#exchanges.open(link, (call, run) => run(call)));
     else throw new Error(`the simulator serves no ${path}`);
@@ -121,7 +112,7 @@ export class SimBroker {
     stream.handlers = {
       lost: () => call.gone(),
       data: (bytes) => {
-        const done = this.#begin();
+        const done = this.#calls.begin();
         const timer =
           timeoutMs !== undefined &&
           this.#o.process.after(timeoutMs, () =>
@@ -157,7 +148,7 @@ export class SimBroker {
       data: (bytes) => void pump(bytes),
     };
     const pump = async (bytes: Uint8Array) => {
-      const done = this.#begin();
+      const done = this.#calls.begin();
       try {
         for await (const message of method.handle(bytes, call)) {
           if (call.over) break;

@@ -3,7 +3,8 @@
  * our own; and since every verb may run twice, a call whose answer was lost is sent again within it.
  */
 import { Redis } from "ioredis";
-import type { Clock, Timer } from "../../../protocol/clock.ts";
+import type { Clock } from "../../../protocol/clock.ts";
+import { type Dated, Deadlines } from "../../../protocol/deadlines.ts";
 import { StorageUnavailable } from "../storage.ts";
 import { type Argument, type Client, type Reply, send } from "./client.ts";
 import { judge } from "./redis-error.ts";
@@ -57,12 +58,15 @@ interface Call {
 }
 
 /** One try, on the wire. */
-class Flight implements Asker {
+class Flight implements Asker, Dated {
   readonly call: Call;
+  readonly until: number;
+  place = -1;
   readonly #link: Landings;
 
   constructor(call: Call, link: Landings) {
     this.call = call;
+    this.until = call.until;
     this.#link = link;
   }
 
@@ -91,14 +95,11 @@ export class Link {
   /** Hints on the wire. */
   #posted = 0;
   /** Whatever else is: each ends by its answer, its deadline, or the loss of the connection, whichever is first. */
-  readonly #flights = new Set<Flight>();
+  readonly #flights: Deadlines<Flight>;
   readonly #landings: Landings = {
     landed: (flight, reply) => this.#landed(flight, reply),
     lost: (flight, error) => this.#lost(flight, error),
   };
-  /** Fires at the first deadline of those on the wire, or before it. */
-  #deadline: Timer | undefined;
-  #deadlineAt = Number.POSITIVE_INFINITY;
   /** Those that wait for a place on the wire, first come first. */
   readonly #line = new Set<() => void>();
   readonly #waiting = new Set<() => void>();
@@ -110,6 +111,7 @@ export class Link {
     this.#shutSince = options.clock.monotonic();
     this.#client = this.#connect();
     this.#turn = new Turn(options.clock);
+    this.#flights = new Deadlines(options.clock, (flight) => this.#crashed(flight, new Error("no answer")));
     this.#ping();
   }
 
@@ -162,7 +164,7 @@ export class Link {
     const until = this.#o.clock.monotonic() + this.#o.callTimeoutMs;
     while (this.#calls > 0 && this.#open && this.#o.clock.monotonic() < until) await this.#pause(5);
     this.#loseAll();
-    this.#deadline?.cancel();
+    this.#flights.close();
     this.#client.disconnect();
   }
 
@@ -193,7 +195,6 @@ export class Link {
   #fly(call: Call): void {
     const flight = new Flight(call, this.#landings);
     this.#flights.add(flight);
-    this.#landBy(call.until);
     this.#turn.add(this.#client, call.request, flight);
   }
 
@@ -205,9 +206,11 @@ export class Link {
   }
 
   #lost(flight: Flight, error: unknown): void {
-    if (!this.#flights.delete(flight)) return;
+    if (this.#flights.delete(flight)) this.#crashed(flight, error);
+  }
+
+  #crashed({ call }: Flight, error: unknown): void {
     this.#offerPlaces();
-    const { call } = flight;
     const verdict = judge(error);
     if (verdict.accepted === "unknown") call.accepted = "unknown";
     if (verdict.moved) this.#client.disconnect(true);
@@ -221,23 +224,6 @@ export class Link {
   #refuse(call: Call, error: CallFailed): void {
     this.#calls--;
     call.reject(error);
-  }
-
-  /** One timer for all: nearly all calls land before it fires. */
-  #landBy(until: number): void {
-    if (until >= this.#deadlineAt) return;
-    this.#deadline?.cancel();
-    this.#deadlineAt = until;
-    this.#deadline = this.#o.clock.setTimer(() => this.#expire(), until - this.#o.clock.monotonic(), { unref: true });
-  }
-
-  #expire(): void {
-    this.#deadlineAt = Number.POSITIVE_INFINITY;
-    const now = this.#o.clock.monotonic();
-    for (const flight of [...this.#flights]) {
-      if (flight.call.until <= now) flight.failed(new Error("no answer"));
-      else this.#landBy(flight.call.until);
-    }
   }
 
   get #full(): boolean {

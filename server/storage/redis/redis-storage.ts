@@ -180,7 +180,7 @@ class RedisStorage implements Storage {
       const [kind, short, mismatch, tell, wake, first, leased] = reply as EnqueueReply;
       const said = kind.toString() as Disposition | "exists" | "mismatch" | "queue_full";
       if (said === "queue_full") return { kind: said, limit: String(short) as LimitName };
-      const status = decodeStatus(queue, short as StatusReply);
+      const status = decodeStatus(queue, short as StatusReply, spec.jobId);
       if (said === "exists" || said === "mismatch") return { kind: said, status };
       // The first job ever: the server may have lost everything, names of queues too, since they were written.
       if (first === 1) await this.#registry.addAgain(queue);
@@ -225,7 +225,11 @@ class RedisStorage implements Storage {
     const [kind, changed, taken] = reply as SettleReply;
     const claimed = claim && { claimed: taken ? decodeClaim(queue, taken) : { jobs: [], changed: [] } };
     if (!changed) return { kind: "lost", ...claimed };
-    const answer = { kind: kind.toString() as "settled" | "duplicate", ...decodeChanged(queue, changed), ...claimed };
+    const answer = {
+      kind: kind.toString() as "settled" | "duplicate",
+      ...decodeChanged(queue, changed, jobId),
+      ...claimed,
+    };
     // The result just stored is not sent back.
     if (answer.kind === "settled" && outcome.kind === "completed") {
       answer.status.outcome = { kind: "result", payload: outcome.payload };

@@ -70,13 +70,13 @@ export type InspectedReply = [
   history: Buffer | null,
 ];
 
-export function decodeStatus(queue: string, reply: StatusReply): JobStatus {
-  const [id, state, version, attempt, cancelRequested, outcome = null, record, history = null] = reply;
-  const jobId = id.toString("utf8");
+/** @param jobId whoever asked may know it, and need not have it twice */
+export function decodeStatus(queue: string, reply: StatusReply, jobId = reply[0].toString("utf8")): JobStatus {
+  const [, state, version, attempt, cancelRequested, outcome = null, record, history = null] = reply;
   const status: JobStatus = {
     queue,
     jobId,
-    state: state.toString() as JobState,
+    state: stateOf(state),
     version,
     attempt,
     cancelRequested: cancelRequested === 1,
@@ -89,9 +89,17 @@ export function decodeStatus(queue: string, reply: StatusReply): JobStatus {
   return status;
 }
 
-export function decodeChanged(queue: string, [status, tell, wake, tickInMs]: ChangedReply): Changed {
+/** One text for each, however many jobs are held. */
+function stateOf(name: Buffer): JobState {
+  // No two are as long and have the same second letter.
+  return states.find((state) => state.length === name.length && state.charCodeAt(1) === name[1]) as JobState;
+}
+
+const states: readonly JobState[] = ["running", "succeeded", "queued", "scheduled", "failed", "cancelled"];
+
+export function decodeChanged(queue: string, [status, tell, wake, tickInMs]: ChangedReply, jobId?: string): Changed {
   return {
-    status: decodeStatus(queue, status),
+    status: decodeStatus(queue, status, jobId),
     tell: decodeNames(tell),
     wake: decodeNames(wake),
     ...(tickInMs > 0 && { tickInMs }),
@@ -188,5 +196,5 @@ export function decodeInspected(queue: string, jobId: string, reply: InspectedRe
 }
 
 export function decodeNames(names: Buffer): string[] {
-  return splitNames(names.toString());
+  return names.length === 0 ? [] : splitNames(names.toString());
 }
