@@ -26,15 +26,25 @@ export interface RedisServer {
   kill(signal: NodeJS.Signals): void;
   /** Starts it again, with what it saved, on the same port. */
   restart(): Promise<void>;
+  /** Ends `maxFileBytes`. */
+  roomAgain(): void;
   stop(): Promise<void>;
 }
 
-/** @param args of redis-server, e.g. ["--appendonly", "yes"] */
-export async function startRedis({ args = [], port }: { args?: string[]; port?: number } = {}): Promise<RedisServer> {
+export interface RedisOptions {
+  /** Of redis-server, e.g. ["--appendonly", "yes"]. */
+  args?: string[];
+  port?: number;
+  /** No file of it can be larger: as on a disk that is full. Bytes, in steps of 512. `roomAgain` ends it. */
+  maxFileBytes?: number;
+}
+
+export async function startRedis({ args = [], port, maxFileBytes }: RedisOptions = {}): Promise<RedisServer> {
   const folder = await mkdtemp(join(tmpdir(), "queuecall-redis-"));
   const at = port ?? (await freePort());
   const fixed = ["--port", String(at), "--bind", "127.0.0.1", "--dir", folder, "--save", ""];
-  let child = await launch([...fixed, ...args]);
+  let limit = maxFileBytes;
+  let child = await launch([...fixed, ...args], limit);
   const admin = new Redis({ port: at, host: "127.0.0.1", retryStrategy: () => 20, maxRetriesPerRequest: null });
   admin.on("error", () => {});
   // A test run that is cut short leaves nothing behind.
@@ -59,7 +69,13 @@ export async function startRedis({ args = [], port }: { args?: string[]; port?: 
     kill: (signal) => void child.kill(signal),
     async restart() {
       await end();
-      child = await launch([...fixed, ...args]);
+      child = await launch([...fixed, ...args], limit);
+    },
+    roomAgain() {
+      limit = undefined;
+      const prlimit = ["--pid", String(child.pid), "--fsize=unlimited"];
+      const { status, stderr } = spawnSync("prlimit", prlimit, { encoding: "utf8" });
+      if (status !== 0) throw new Error(`prlimit: ${stderr}`);
     },
     async stop() {
       process.off("exit", orphaned);
@@ -70,9 +86,16 @@ export async function startRedis({ args = [], port }: { args?: string[]; port?: 
   };
 }
 
+/** Why a full disk cannot be made here; undefined if it can. */
+export const limitsUnavailable: string | undefined =
+  redisUnavailable ?? (spawnSync("prlimit", ["--version"]).error ? "no prlimit on the PATH" : undefined);
+
 /** Resolves once it says that it takes connections. */
-async function launch(args: string[]): Promise<ChildProcess> {
-  const child = spawn(binary, args, { stdio: ["ignore", "pipe", "inherit"] });
+async function launch(args: string[], maxFileBytes?: number): Promise<ChildProcess> {
+  // A write beyond the limit is refused as one on a full disk is, unless the signal for it ends the process.
+  const limited = `trap '' XFSZ; ulimit -S -f ${Math.ceil((maxFileBytes ?? 0) / 512)}; exec "$0" "$@"`;
+  const [program, given] = maxFileBytes === undefined ? [binary, args] : ["sh", ["-c", limited, binary, ...args]];
+  const child = spawn(program, given, { stdio: ["ignore", "pipe", "inherit"] });
   const exited = once(child, "exit").then(([code]) => {
     throw new Error(`redis-server exited with ${code}: ${log.slice(-500)}`);
   });

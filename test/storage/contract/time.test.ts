@@ -328,6 +328,25 @@ onEveryBackend("tick", (rig) => {
     expect(answers.flatMap(({ changed }) => changed)).toHaveLength(10);
   });
 
+  test("a clock that goes back an hour: versions and fences rise, tokens stay good, the line is as it was", async () => {
+    await rig.bring("done", "succeeded");
+    await rig.enqueue("running");
+    const running = await rig.claimOne();
+    await rig.enqueue("waiting");
+    const before = { done: await rig.record("done"), running: await rig.record("running") };
+    await rig.advance(-3_600 * SECOND);
+    expect((await rig.tick()).changed).toEqual([]);
+    await rig.enqueue("late");
+    const settled = await rig.settled(running, completed("in time"));
+    expect(settled.status.version).toBeGreaterThan(before.running.version);
+    expect(await rig.claimIds({ max: 2 })).toEqual(["waiting", "late"]);
+    await rig.enqueue("done", { onDuplicate: "rerun_if_finished" });
+    const [again] = (await rig.claim()).jobs;
+    expect(again).toMatchObject({ jobId: "done", attempt: 1 });
+    expect(again!.fence).toBeGreaterThan(before.done.fence);
+    expect(again!.status.version).toBeGreaterThan(before.done.version);
+  });
+
   test("a failure's back-off is over at its time, not before", async () => {
     await rig.enqueue("a");
     await rig.settled(await rig.claimOne(), failed(), { jitter: 0.5 });
