@@ -73,7 +73,7 @@ function scriptOf(verb: ScriptName, shebang: string, body: string): Script {
 
 /** Of verbs with the same flags. */
 function togetherOf(shebang: string): string {
-  return `${NAME}_together${flagsOf(shebang) ? "_allow_oom" : ""}`;
+  return `${NAME}_together${shebang.includes("allow-oom") ? "_allow_oom" : ""}`;
 }
 
 function together(): string[] {
@@ -82,12 +82,12 @@ function together(): string[] {
 }
 
 function registration(name: string, shebang: string, callback: string): string {
-  return `redis.register_function{ function_name = '${name}', flags = {${flagsOf(shebang)}}, callback = ${callback} }`;
+  return `redis.register_function{ function_name = '${name}', flags = ${flagsOf(shebang)}, callback = ${callback} }`;
 }
 
 function flagsOf(shebang: string): string {
   const flags = /flags=(\S+)/.exec(shebang)?.[1];
-  return flags ? ` '${flags}' ` : "";
+  return flags ? `{ '${flags}' }` : "{}";
 }
 
 function registered([verb, shebang, body]: (typeof texts)[number]): string {
