@@ -75,7 +75,8 @@ export class Stage implements AsyncDisposable {
   /** A server that is not ours, listening once `ready` has been said. */
   async server(program: string, args: string[], ready: RegExp, env: Record<string, string> = {}): Promise<number> {
     if (spawnSync("which", [program]).status !== 0) throw new Unavailable(`no ${program} on the PATH`);
-    const child = new Child(args, { program, env, cwd: await this.folder() });
+    // It may be started by a script that stays.
+    const child = new Child(args, { program, env, cwd: await this.folder(), group: true });
     this.#stack.use(child);
     await child.line(ready);
     return child.process.pid!;

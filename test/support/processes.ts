@@ -11,6 +11,8 @@ export interface StartOptions {
   cwd?: string;
   /** What it reads on stdin. Default: nothing. */
   input?: string | Uint8Array;
+  /** It starts others: they are a group, and end with it. */
+  group?: boolean;
 }
 
 /**
@@ -43,14 +45,20 @@ export class Child implements AsyncDisposable {
   stdout = "";
   stderr = "";
   #over = false;
+  readonly #group: boolean;
   readonly #listeners = new Set<() => void>();
 
-  constructor(args: string[], { program = process.execPath, env = {}, cwd = root, input = "" }: StartOptions = {}) {
+  constructor(
+    args: string[],
+    { program = process.execPath, env = {}, cwd = root, input = "", group = false }: StartOptions = {},
+  ) {
     const inherited = Object.fromEntries(
       Object.entries(process.env).filter(([name]) => !name.startsWith("QUEUECALL_")),
     );
     // Tests run side by side, and only one broker can have the default port.
-    this.process = spawn(program, args, { cwd, env: { ...inherited, QUEUECALL_HTTP: "off", ...env } });
+    const surroundings = { ...inherited, QUEUECALL_HTTP: "off", ...env };
+    this.process = spawn(program, args, { cwd, env: surroundings, detached: group });
+    this.#group = group;
     this.process.stdout?.setEncoding("utf8").on("data", (text: string) => this.#note(() => (this.stdout += text)));
     this.process.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.#note(() => (this.stderr += text));
@@ -82,7 +90,8 @@ export class Child implements AsyncDisposable {
 
   /** Sends the signal, and answers how the process ended. */
   async kill(signal: NodeJS.Signals = "SIGTERM"): Promise<Ended> {
-    this.process.kill(signal);
+    if (this.#group && !this.#over) process.kill(-this.process.pid!, signal);
+    else this.process.kill(signal);
     return await this.ended;
   }
 
