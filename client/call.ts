@@ -54,6 +54,8 @@ export interface CallContext {
   retry: RetryOptions | false;
   /** Aborted when the client closes. */
   closing: AbortSignal;
+  /** Calls under way, told then: a listener of the signal for each would be looked for among all of them when its call ends. */
+  open: Set<{ closed(reason: unknown): void }>;
 }
 
 export interface CallSpec<T> {
@@ -108,16 +110,15 @@ class Call<T> {
 
   async run(): Promise<T> {
     const { signal, timeoutMs } = this.#spec;
-    const { clock, closing } = this.#context;
+    const { clock, closing, open } = this.#context;
     signal?.throwIfAborted();
     if (closing.aborted) throw closing.reason;
 
     // This timer is what keeps the process alive during the call, and what ends it even if no RPC ever settles.
     this.#timer = clock.setTimer(() => this.#expire(), timeoutMs === 0 ? POLL_MS : timeoutMs);
     const onAbort = () => void this.#abort();
-    const onClose = () => this.#reject(closing.reason);
     signal?.addEventListener("abort", onAbort);
-    closing.addEventListener("abort", onClose);
+    open.add(this);
     void this.#loop().catch((error) => this.#reject(error));
     try {
       return await this.#answer.promise;
@@ -125,8 +126,12 @@ class Call<T> {
       this.#end();
       this.#timer.cancel();
       signal?.removeEventListener("abort", onAbort);
-      closing.removeEventListener("abort", onClose);
+      open.delete(this);
     }
+  }
+
+  closed(reason: unknown): void {
+    this.#reject(reason);
   }
 
   async #loop(): Promise<void> {

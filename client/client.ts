@@ -6,6 +6,7 @@ import { BrokerService } from "../gen/queuecall/v1/broker_pb.js";
 import { systemClock } from "../protocol/clock.ts";
 import { defineQueue, type QueueDefinition } from "../protocol/define-queue.ts";
 import { Batches } from "./batches.ts";
+import type { CallContext } from "./call.ts";
 import { DEFAULT_MODE } from "./default-mode.ts";
 import { QueuecallError } from "./errors.ts";
 import { processLogger } from "./logger.ts";
@@ -78,10 +79,14 @@ export function createQueueClient(options: QueueClientOptions): QueueClient {
     clock,
     interceptors: token === undefined ? interceptors : [bearer(token), ...interceptors],
   });
-  const context = { links, clock, retry, closing: closing.signal, defaults, logger, tracing, batches: new Batches() };
+  const open: CallContext["open"] = new Set();
+  const batches = new Batches();
+  const context = { links, clock, retry, closing: closing.signal, open, defaults, logger, tracing, batches };
 
   const close = async () => {
-    closing.abort(new QueuecallError("CLIENT_CLOSED", "the client is closed"));
+    const closed = new QueuecallError("CLIENT_CLOSED", "the client is closed");
+    closing.abort(closed);
+    for (const call of open) call.closed(closed);
     await links.close();
   };
   const queue = (target: string | QueueDefinition<never, never, never, never>) => {
