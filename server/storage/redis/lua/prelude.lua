@@ -16,9 +16,9 @@ local JOB
 -- What is known of each job beside its record: its id, and where it is as long as its changes are not saved.
 local kept, loaded
 
--- What is written once, behind the last verb: moves within the indexes, by index and job, but for those that claims read;
--- and what is counted of the queue: number of the newest job, bytes held, whether it is paused. `queued`: jobs in line, if known.
-local moves, counted, numbered, weight, queued
+-- What is written once, behind the last verb: moves within the indexes, by index and job; and what is counted of the
+-- queue: number of the newest job, bytes held, whether it is paused. What is read once: jobs in line, hungry brokers.
+local moves, counted, numbered, weight, queued, hungry
 
 local function begin(keys, argv)
   KEYS, ARGV, call = keys, argv, redis.call
@@ -31,7 +31,7 @@ local function begin(keys, argv)
   if argv[1] ~= '0' then NOW_US = NOW_US + tonumber(argv[1]) * 1000 end
   NOW = math.floor(NOW_US / 1000)
   kept, loaded = {}, {}
-  moves, counted, numbered, weight, queued = {}, nil, 0, 0, nil
+  moves, counted, numbered, weight, queued, hungry = {}, nil, 0, 0, nil, nil
 end
 
 local function int(number)
@@ -213,23 +213,22 @@ end
 local function bytes_held() return math.max(0, count_of_queue().b + weight) end
 local function paused() return count_of_queue().p end
 local function line_length()
-  queued = queued or call('ZCARD', QUEUED)
+  if not queued then
+    flush()
+    queued = call('ZCARD', QUEUED)
+  end
   return queued
 end
 
 -- Into an index, to another place in it, or out of it.
 local function put(index, id, score)
-  if index ~= QUEUED and index ~= SCHEDULED then
-    moves[index] = moves[index] or {}
-    moves[index][id] = score
-    return
-  end
-  queued = nil
-  if score then call('ZADD', index, score, id) else call('ZREM', index, id) end
+  moves[index] = moves[index] or {}
+  moves[index][id] = score
 end
 
 -- From one index to another, or to another place in the same.
 local function move(id, from, from_score, to, score)
+  if queued and from ~= to then queued = queued + (to == QUEUED and 1 or 0) - (from == QUEUED and 1 or 0) end
   if from and from ~= to then put(from, id, false) end
   if to and (from ~= to or from_score ~= score) then put(to, id, int(score)) end
 end
@@ -330,7 +329,9 @@ end
 -- Takes one other broker off the list of the hungry, where the job waits for one. Newest first: it is the likeliest to live.
 local function wake(job, hungry_here)
   if job.state ~= 'queued' or hungry_here == '1' or paused() then return '' end
-  for _, broker in ipairs(call('ZREVRANGE', HUNGRY, 0, 1)) do
+  hungry = hungry or call('ZREVRANGE', HUNGRY, 0, -1)
+  while #hungry > 0 do
+    local broker = table.remove(hungry, 1)
     if broker ~= ME then
       call('ZREM', HUNGRY, broker)
       return broker
