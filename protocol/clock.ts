@@ -18,7 +18,9 @@ export interface Clock {
   monotonic(): number;
   /** Calls `fn` once after `ms` (any length; below zero counts as zero). `unref`: the timer alone keeps no process alive. */
   setTimer(fn: () => void, ms: number, options?: { unref?: boolean }): Timer;
-  /** Calls `fn` once the current turn of the event loop has read its input: the point where batches leave. */
+  /** Calls `fn` once all is done that follows from the event at hand, promises included: the point where batches leave. */
+  soon(fn: () => void): void;
+  /** Calls `fn` once the current turn of the event loop has read its input, and what it wrote is on its way. */
   defer(fn: () => void): void;
   /** From 0 (inclusive) to 1 (exclusive). */
   random(): number;
@@ -62,6 +64,7 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   setTimer: (fn, ms, options) => new SystemTimer(fn, ms, options?.unref === true),
+  soon: (fn) => process.nextTick(fn),
   defer: (fn) => void setImmediate(fn),
   random: () => Math.random(),
   randomBytes: (length) => (length > POOLED_BYTES ? randomBytes(length) : pooled(length)),

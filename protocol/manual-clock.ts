@@ -38,6 +38,10 @@ export class ManualClock implements Clock {
     return { cancel: () => void this.#pending.delete(entry) };
   }
 
+  soon(fn: () => void): void {
+    process.nextTick(fn);
+  }
+
   defer(fn: () => void): void {
     setImmediate(fn);
   }

@@ -93,11 +93,11 @@ export class Stream {
     return this.#state.kind === "closed";
   }
 
-  /** Something was put into the outbox. It leaves together with all else that this turn of the event loop brings. */
+  /** Something was put into the outbox. It leaves together with all else that follows from the event at hand. */
   touch(): void {
     if (this.#flushing) return;
     this.#flushing = true;
-    this.#host.clock.defer(() => {
+    this.#host.clock.soon(() => {
       this.#flushing = false;
       this.#flush();
     });

@@ -153,7 +153,7 @@ export class Exchange {
   #flushSoon(): void {
     if (this.#flushing || !this.#stream) return;
     this.#flushing = true;
-    this.#clock.defer(() => {
+    this.#clock.soon(() => {
       this.#flushing = false;
       this.#flush();
     });

@@ -74,7 +74,7 @@ export class Outbox {
   flushSoon(): void {
     if (this.#flushing) return;
     this.#flushing = true;
-    this.#clock.defer(() => {
+    this.#clock.soon(() => {
       this.#flushing = false;
       this.flush();
     });

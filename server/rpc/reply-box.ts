@@ -94,7 +94,7 @@ export class ReplyBox {
   #flushSoon(): void {
     if (this.#flushing) return;
     this.#flushing = true;
-    this.#clock.defer(() => {
+    this.#clock.soon(() => {
       this.#flushing = false;
       this.flush();
     });

@@ -99,6 +99,7 @@ export class Process {
       monotonic: () => time.now,
       // As Node does: whole milliseconds, at least one.
       setTimer: (fn, ms) => this.after(Math.max(1, Math.trunc(ms)), fn),
+      soon: (fn) => void this.after(0, fn),
       defer: (fn) => void this.after(0, fn),
       random: () => random.next(),
       randomBytes: (length) => random.bytes(length),
