@@ -39,7 +39,7 @@ export class Turn {
 
   /** Verbs of one queue run in the order in which they were asked for. */
   add(client: Client, request: Request, asker: Asker): void {
-    if (this.#calls.length === 0) this.#clock.soon(() => this.#end());
+    if (this.#calls.length === 0) this.#clock.defer(() => this.#end());
     const newest = "keys" in request ? this.#newest.get(request.keys[0]!) : undefined;
     if (newest?.client === client && newest.requests.length < MAX_VERBS && joins(request, newest.requests[0]!)) {
       newest.requests.push(request);
