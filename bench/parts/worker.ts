@@ -14,6 +14,8 @@ export interface WorkerPartOptions {
   handlerMs: number;
 }
 
+const MAX_QUEUES = 1_000;
+
 let done = 0;
 let wanted = Number.POSITIVE_INFINITY;
 let reached = () => {};
@@ -22,9 +24,13 @@ let running: Promise<unknown> = Promise.resolve();
 
 function start({ url, queues, workers, concurrency, handlerMs }: WorkerPartOptions): void {
   stop = new AbortController();
-  const each = Array.from({ length: workers }, () => {
+  // A worker takes so many queues, and no more.
+  const groups = Array.from({ length: Math.ceil(queues.length / MAX_QUEUES) }, (_, n) =>
+    queues.slice(n * MAX_QUEUES, (n + 1) * MAX_QUEUES),
+  );
+  const each = Array.from({ length: workers * groups.length }, (_, n) => {
     const worker = createWorker({ url, concurrency });
-    for (const queue of queues) {
+    for (const queue of groups[n % groups.length]!) {
       worker.handle<unknown>(queue, async (payload) => {
         if (handlerMs > 0) await pause(handlerMs);
         if (++done >= wanted) reached();
