@@ -13,7 +13,7 @@ afterEach(async () => {
 async function start({ multiplex = true, ...options }: Partial<QueueClientOptions> & { multiplex?: boolean } = {}) {
   const broker = await FakeBroker.start(0, ServerCredentials.createInsecure(), multiplex);
   broker.on("enqueueAndWait", (call) => ({ disposition: Disposition.CREATED, job: succeeded(call, "done") }));
-  const client: QueueClient = createQueueClient({ url: broker.url, ...options });
+  const client: QueueClient = createQueueClient({ url: broker.url, mode: "multiplex", ...options });
   closers.push(() => client.close().then(() => broker.close()));
   return { broker, queue: client.queue<unknown, unknown>("q") };
 }

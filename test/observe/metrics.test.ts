@@ -21,7 +21,7 @@ async function start(settings = {}) {
   const ports = { grpc: "127.0.0.1:0", http: "127.0.0.1:0" };
   const broker = await createBroker({ storage: "memory:", ...ports, settings });
   const url = `http://${broker.grpcAddress}`;
-  const client = createQueueClient({ url });
+  const client = createQueueClient({ url, mode: "multiplex" });
   ends.push(
     () => broker.close(),
     () => client.close(),
@@ -44,7 +44,7 @@ test("streams of multiplexed calls are counted while they are open", async () =>
   const streams = async () => (await scrape(broker)).value("queuecall_exchange_streams");
   expect(await streams()).toBe(0);
   await client.queue("q").enqueue("a", 1);
-  const second = createQueueClient({ url });
+  const second = createQueueClient({ url, mode: "multiplex" });
   await second.queue("q").enqueue("b", 1);
   const unary = createQueueClient({ url, mode: "unary" });
   await unary.queue("q").enqueue("c", 1);
