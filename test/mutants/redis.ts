@@ -170,6 +170,14 @@ export const redis: readonly Mutant[] = [
     only,
   },
   {
+    name: "lua-failed-half-written",
+    why: "a verb that fails behind what it stored leaves a job that is in no line",
+    file: lua("prelude"),
+    find: "local reply = reply_of(verb)",
+    replace: "local reply = verb()",
+    tests: ["test/storage/redis/faults.test.ts"],
+  },
+  {
     name: "lua-counted-late",
     why: "limits of a queue do not see what is written behind them",
     file: lua("prelude"),

@@ -66,7 +66,7 @@ export function script(name: ScriptName): Script {
 function scriptOf(verb: ScriptName, shebang: string, body: string): Script {
   // The library has locals of these names.
   const given = "local given_keys, given_argv = KEYS, ARGV";
-  const text = [shebang, given, shared, body, "begin(given_keys, given_argv)", "return finish_call(verb())"].join("\n");
+  const text = [shebang, given, shared, body, "begin(given_keys, given_argv)", "return whole_call(verb)"].join("\n");
   const together = frequent.includes(verb) ? togetherOf(shebang) : undefined;
   return { function: functionOf(verb), together, text, sha: sha1(text) };
 }
@@ -95,7 +95,7 @@ function registered([verb, shebang, body]: (typeof texts)[number]): string {
   return `do
 ${body}
 verbs['${name}'] = verb
-${registration(name, shebang, "function(keys, argv) begin(keys, argv) return finish_call(verb()) end")}
+${registration(name, shebang, "function(keys, argv) begin(keys, argv) return whole_call(verb) end")}
 end`;
 }
 

@@ -167,6 +167,20 @@ describe.skipIf(redisUnavailable)(`faults of Redis${redisUnavailable ? ` (skippe
     expect(indexes.queued).toEqual([]);
   });
 
+  test("a verb that fails behind what it stored leaves that whole, by itself and together with others", async () => {
+    const server = await serverOf();
+    const storage = await storageOn(server.url);
+    await enqueue(storage, "before");
+    await server.admin.set("qc:{q}:w", "no list of brokers");
+    const waking = (jobId: string) => storage.enqueue({ spec: specOf(jobId), requestId: unique(), hungryHere: false });
+    await expect(waking("a")).rejects.toBeInstanceOf(StorageUnavailable);
+    const [b, c, d] = await Promise.allSettled([waking("b"), enqueue(storage, "c"), waking("d")]);
+    expect([b.status, c.status, d.status]).toEqual(["rejected", "fulfilled", "rejected"]);
+    const { jobs, indexes } = await storage.inspect(QUEUE);
+    expect(jobs.map(({ record }) => record.jobId).sort()).toEqual(["a", "b", "before", "c", "d"]);
+    expect(indexes.queued).toEqual(["before", "a", "b", "c", "d"]);
+  });
+
   test("an error of the server says nothing of what was sent", async () => {
     const server = await serverOf();
     const storage = await storageOn(server.url);

@@ -70,8 +70,16 @@ local function flush()
   flush_counts()
 end
 
--- The end of a call, which passes the reply on.
-local function finish_call(reply)
+-- The reply of a verb. One that fails is an error of its own: what it had stored by then is still to be written whole.
+local function reply_of(verb)
+  local done, reply = pcall(verb)
+  if not done and type(reply) ~= 'table' then reply = { err = reply } end
+  return reply
+end
+
+-- A call of one verb.
+local function whole_call(verb)
+  local reply = reply_of(verb)
   flush()
   return reply
 end

@@ -8,9 +8,7 @@ local function together(keys, argv)
   while at <= #argv do
     local last = at + 1 + tonumber(argv[at + 1])
     ARGV = { argv[1], argv[2], unpack(argv, at + 2, last) }
-    local done, answer = pcall(verbs[argv[at]])
-    if not done and type(answer) ~= 'table' then answer = { err = answer } end
-    answers[#answers + 1] = answer or false
+    answers[#answers + 1] = reply_of(verbs[argv[at]]) or false
     at = last + 1
   end
   flush()
