@@ -1,5 +1,4 @@
 /** The client: one connection, and the queues that are called over it. */
-
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { AdminService } from "../gen/queuecall/v1/admin_pb.js";
 import { BrokerService } from "../gen/queuecall/v1/broker_pb.js";

@@ -90,7 +90,7 @@ export class Child implements AsyncDisposable {
 
   /** Sends the signal, and answers how the process ended. */
   async kill(signal: NodeJS.Signals = "SIGTERM"): Promise<Ended> {
-    if (this.#group && !this.#over) process.kill(-this.process.pid!, signal);
+    if (this.#group) killGroup(this.process.pid!, signal);
     else this.process.kill(signal);
     return await this.ended;
   }
@@ -104,6 +104,15 @@ export class Child implements AsyncDisposable {
     const listeners = [...this.#listeners];
     this.#listeners.clear();
     for (const listener of listeners) listener();
+  }
+}
+
+function killGroup(leader: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-leader, signal);
+  } catch (error) {
+    // All of it is gone.
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }
 

@@ -31,7 +31,7 @@ export interface RedisServer {
   stop(): Promise<void>;
 }
 
-export interface RedisOptions {
+export interface ServerOptions {
   /** Of redis-server, e.g. ["--appendonly", "yes"]. */
   args?: string[];
   port?: number;
@@ -39,7 +39,7 @@ export interface RedisOptions {
   maxFileBytes?: number;
 }
 
-export async function startRedis({ args = [], port, maxFileBytes }: RedisOptions = {}): Promise<RedisServer> {
+export async function startRedis({ args = [], port, maxFileBytes }: ServerOptions = {}): Promise<RedisServer> {
   const folder = await mkdtemp(join(tmpdir(), "queuecall-redis-"));
   const at = port ?? (await freePort());
   const fixed = ["--port", String(at), "--bind", "127.0.0.1", "--dir", folder, "--save", ""];
