@@ -102,7 +102,7 @@ export class Broker {
       changed: (changed) => news.changed(changed),
       watched: (changed) => news.watched(changed),
       hungryHere: (queue) => dispatcher.hungryHere(queue),
-      claimAlong: (session, queue) => dispatcher.along(session, queue),
+      claimAlong: (session, queue, freed) => dispatcher.along(session, queue, freed),
       expectTick: (queue, inMs) => ticker.expect(queue, inMs),
       closed: (session) => dispatcher.remove(session),
     });

@@ -123,13 +123,13 @@ export class Dispatcher {
   }
 
   /**
-   * For a settlement of the session that makes room: the claim that would follow it, if there is one. Not where the session
-   * has several queues, for each of them is to have its turn.
+   * For settlements of the session that make room for `freed` jobs: the claim that would follow them, if there is one. Not
+   * where the session has several queues, for each of them is to have its turn.
    */
-  along(session: Session, queue: string): ClaimUnderWay | undefined {
+  along(session: Session, queue: string, freed: number): ClaimUnderWay | undefined {
     const state = this.#queues.get(queue);
     if (!state || this.#closed || session.queues.length > 1 || !this.#wants(state)) return undefined;
-    return this.#begin(state, session, session.roomAfter(1));
+    return this.#begin(state, session, session.roomAfter(freed));
   }
 
   /** One more job of the queue is in line. */

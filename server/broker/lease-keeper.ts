@@ -14,6 +14,7 @@ import {
   type Storage,
   StorageUnavailable,
 } from "../storage/storage.ts";
+import type { ClaimUnderWay } from "./dispatcher.ts";
 import type { BrokerFrame, LeaseRef, Settled, Settlement } from "./frames.ts";
 import { attemptOf, byQueue, type Lease, Leases, refOf } from "./leases.ts";
 import type { AttemptSeen, LeaseLoss } from "./observer.ts";
@@ -206,15 +207,26 @@ export class LeaseKeeper {
     if (over !== wasOver) this.#ways.read(!over);
   }
 
-  /** How an attempt ended, as the worker says. */
-  async settle(settlement: Settlement): Promise<void> {
+  /** How attempts ended, as the worker says in one frame. The last of a queue fetches what all of them make room for. */
+  settle(settlements: readonly Settlement[]): void {
+    for (const [queue, items] of byQueue(settlements)) {
+      const freed = items.filter((item) => this.#leases.find(item)?.settling === false).length;
+      const last = items.length - 1;
+      for (const [i, item] of items.entries()) {
+        const fetch = i === last && freed > 0 ? () => this.#host.claimAlong(this.#session, queue, freed) : undefined;
+        void this.#settle(item, fetch);
+      }
+    }
+  }
+
+  async #settle(settlement: Settlement, fetch?: () => ClaimUnderWay | undefined): Promise<void> {
     this.settling++;
     const { outcome, rejected } = this.#judged(settlement);
     this.#leases.settling(settlement, true);
     try {
       const attempt = this.#leases.find(settlement) ?? attemptOf(settlement);
       const bytes = outcome.kind === "completed" ? outcome.payload.data.length : 0;
-      const answer = await this.#paced(bytes, this.#settleStored(settlement, outcome, attempt));
+      const answer = await this.#paced(bytes, this.#settleStored(settlement, outcome, attempt, fetch));
       this.#leases.drop(settlement);
       if (answer.kind === "lost") this.#answer(settlement, "lease_lost");
       else if (rejected) this.#answer(settlement, "rejected", rejected);
@@ -247,12 +259,19 @@ export class LeaseKeeper {
     return { outcome };
   }
 
-  async #settleStored(ref: LeaseRef, outcome: SettleOutcome, attempt: AttemptSeen) {
+  async #settleStored(
+    ref: LeaseRef,
+    outcome: SettleOutcome,
+    attempt: AttemptSeen,
+    fetch?: () => ClaimUnderWay | undefined,
+  ): Promise<SettleAnswer> {
     const { storage, clock, observer } = this.#host;
     const { queue, jobId, leaseToken } = ref;
     const hungryHere = this.#host.hungryHere(queue);
     const settle = { queue, jobId, leaseToken, outcome, jitter: clock.random(), hungryHere };
-    const answer = await this.#withClaim(ref, (claim) => storage.settle(claim ? { ...settle, claim } : settle));
+    const answer = await this.#withClaim(ref, fetch?.(), (claim) =>
+      storage.settle(claim ? { ...settle, claim } : settle),
+    );
     if (answer.kind !== "lost") this.#host.changed(answer);
     if (answer.kind === "settled") {
       observer.settled(attempt, outcome.kind, answer.status);
@@ -262,8 +281,11 @@ export class LeaseKeeper {
   }
 
   /** What frees a place in the window fetches the next job on the same way. */
-  async #withClaim(ref: LeaseRef, settle: (claim?: Claim) => Promise<SettleAnswer>): Promise<SettleAnswer> {
-    const claim = this.#leases.has(ref) ? this.#host.claimAlong(this.#session, ref.queue) : undefined;
+  async #withClaim(
+    ref: LeaseRef,
+    claim: ClaimUnderWay | undefined,
+    settle: (claim?: Claim) => Promise<SettleAnswer>,
+  ): Promise<SettleAnswer> {
     try {
       const answer = await settle(claim?.request);
       // First: what is fetched may be the same job.

@@ -42,8 +42,8 @@ export interface SessionHost {
   /** Another broker's stream held this lease until it was adopted here. */
   supersede(owner: string): void;
   hungryHere(queue: string): boolean;
-  /** A claim to send with a settlement that makes room. */
-  claimAlong(session: Session, queue: string): ClaimUnderWay | undefined;
+  /** A claim to send with the last of settlements that make room for so many jobs. */
+  claimAlong(session: Session, queue: string, freed: number): ClaimUnderWay | undefined;
   /** Leases of the queue run out within `inMs`. */
   expectTick(queue: string, inMs: number): void;
   closed(session: Session): void;
@@ -124,8 +124,10 @@ export class Session implements SessionSeen {
 
   /** The same, once so many of those that it holds are settled. */
   roomAfter(settled: number): number {
-    if (this.#state !== "open" || !this.#adopted || !this.#link.writable || this.#stuck) return 0;
-    return Math.max(0, this.#window + settled - this.#leases.size - this.#claiming);
+    const room = this.#window + settled - this.#leases.size - this.#claiming;
+    // First what is quick to see: a queue may have a thousand sessions, and most of them be busy.
+    if (room <= 0 || this.#state !== "open" || !this.#adopted || !this.#link.writable || this.#stuck) return 0;
+    return room;
   }
 
   /** It confirms nothing: what is sent now would only lie there. */
@@ -208,7 +210,7 @@ export class Session implements SessionSeen {
     if (frame.ping !== undefined) this.#say((out) => (out.pong = frame.ping as bigint));
     if (frame.pong !== undefined && this.#hello?.renewOnPong) this.#leases.renew(this.#leases.received);
     if (frame.renewals.length > 0) this.#leases.renew(frame.renewals);
-    for (const settlement of frame.settlements) void this.#leases.settle(settlement);
+    if (frame.settlements.length > 0) this.#leases.settle(frame.settlements);
     for (const report of frame.progress) this.#leases.report(report);
     if (frame.queues !== undefined) this.#queues = frame.queues;
     if (frame.services !== undefined) this.#host.announced(frame.services);

@@ -73,6 +73,22 @@ test("without room it waits, and the settlement that makes room brings it", asyn
   expect(watched.take()).toEqual(["enqueue+claim", "enqueue", "enqueue", ...two, "settle"]);
 });
 
+test("settlements of one frame fetch by the last of them, as many as all make room for", async () => {
+  const { watched, worker } = await start(3);
+  for (let n = 0; n < 8; n++) await enqueue();
+  await rig.clock.advance(1);
+  expect(worker.deliveries).toHaveLength(3);
+  watched.take();
+  worker.completeAll(worker.deliveries.slice());
+  await rig.clock.advance(1);
+  expect(worker.deliveries).toHaveLength(6);
+  expect(watched.take()).toEqual(["settle", "settle", "settle+claim"]);
+  // One that is not held frees nothing: it was settled before.
+  worker.completeAll([worker.deliveries[0], worker.deliveries[3]] as Claimed[]);
+  await rig.clock.advance(1);
+  expect(worker.deliveries).toHaveLength(7);
+});
+
 test("a stream of several queues has its turns: no settlement claims for it", async () => {
   const { watched, worker } = await start(1, ["a", "b"]);
   for (const queue of ["a", "a", "b", "b"]) await enqueue(queue);

@@ -128,6 +128,14 @@ onEveryBackend("a settlement that claims", (rig) => {
     expect(await rig.claimIds()).toEqual(["c"]);
   });
 
+  test("gets one that nobody else got in the same turn", async () => {
+    for (const id of ["a", "b", "c", "d"]) await rig.enqueue(id);
+    const leases = [await rig.claimOne({ lane: "l1" }), await rig.claimOne({ lane: "l2" })];
+    const claims = ["l1", "l2"].map((lane) => rig.claimOf({ lane, max: 1 }));
+    const answers = await Promise.all(leases.map((lease, i) => rig.settled(lease, completed(), { claim: claims[i]! })));
+    expect(answers.map(({ claimed }) => claimed!.jobs.map(({ jobId }) => jobId))).toEqual([["c"], ["d"]]);
+  });
+
   test("a repeat is a duplicate that answers the same jobs", async () => {
     for (const id of ["a", "b", "c"]) await rig.enqueue(id);
     const a = await rig.claimOne();

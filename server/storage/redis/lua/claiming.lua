@@ -28,7 +28,7 @@ local function look(held, more)
     lease = lease, held = held, anew = number > newest, before = {},
   }
   if it.anew and not held then
-    flush()
+    flush_index(QUEUED)
     for _, in_line in ipairs(call('ZRANGE', QUEUED, 0, it.max + more - 1)) do load(in_line) end
   elseif number == newest then
     for line in string.gmatch(before, '[^\n]+') do it.before[#it.before + 1] = line end

@@ -38,20 +38,19 @@ local function int(number)
   return string.format('%d', number)
 end
 
-local function flush_moves()
-  for index, jobs in pairs(moves) do
-    local into, out = {}, {}
-    for id, score in pairs(jobs) do
-      if score then
-        into[#into + 1], into[#into + 2] = score, id
-      else
-        out[#out + 1] = id
-      end
+local function flush_index(index)
+  local jobs, into, out = moves[index], {}, {}
+  if not jobs then return end
+  moves[index] = nil
+  for id, score in pairs(jobs) do
+    if score then
+      into[#into + 1], into[#into + 2] = score, id
+    else
+      out[#out + 1] = id
     end
-    if #into > 0 then call('ZADD', index, unpack(into)) end
-    if #out > 0 then call('ZREM', index, unpack(out)) end
   end
-  moves = {}
+  if #into > 0 then call('ZADD', index, unpack(into)) end
+  if #out > 0 then call('ZREM', index, unpack(out)) end
 end
 
 local function flush_counts()
@@ -64,9 +63,9 @@ local function flush_counts()
   numbered, weight = 0, 0
 end
 
--- In front of whatever reads what is written late, and at the end.
+-- At the end, and in front of whatever reads more than one index; of one, flush_index is enough.
 local function flush()
-  flush_moves()
+  for index in pairs(moves) do flush_index(index) end
   flush_counts()
 end
 
@@ -215,14 +214,14 @@ local function next_number()
 end
 
 local function unfinished()
-  flush()
+  for _, index in ipairs({ SCHEDULED, QUEUED, RUNNING }) do flush_index(index) end
   return call('ZCARD', SCHEDULED) + call('ZCARD', QUEUED) + call('ZCARD', RUNNING)
 end
 local function bytes_held() return math.max(0, count_of_queue().b + weight) end
 local function paused() return count_of_queue().p end
 local function line_length()
   if not queued then
-    flush()
+    flush_index(QUEUED)
     queued = call('ZCARD', QUEUED)
   end
   return queued
