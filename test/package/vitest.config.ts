@@ -6,8 +6,8 @@ export default defineConfig({
     include: ["test/package/*.test.ts"],
     pool: "forks",
     testTimeout: 120_000,
-    // Building, packing and installing.
-    hookTimeout: 90_000,
+    // Building, packing, and installing from a registry that may be slow.
+    hookTimeout: 300_000,
     reporters: ["verbose"],
   },
 });
