@@ -7,7 +7,7 @@
  */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -106,6 +106,8 @@ async function run({ tests, only }: Mutant, folder: string, flags: string[]): Pr
   const [code] = await once(vitest, "exit");
   clearTimeout(patience);
   if (code === null) return "killed";
+  // A run that is cut short may leave none.
+  if (!existsSync(report)) return "silent";
   const { numFailedTests, numPassedTests } = JSON.parse(readFileSync(report, "utf8"));
   if (numFailedTests > 0) return "killed";
   return numPassedTests > 0 ? "survived" : "silent";
