@@ -14,7 +14,6 @@ import {
   type Storage,
   StorageUnavailable,
 } from "../storage/storage.ts";
-import type { ClaimUnderWay } from "./dispatcher.ts";
 import type { BrokerFrame, LeaseRef, Settled, Settlement } from "./frames.ts";
 import { attemptOf, byQueue, type Lease, Leases, refOf } from "./leases.ts";
 import type { AttemptSeen, LeaseLoss } from "./observer.ts";
@@ -209,24 +208,19 @@ export class LeaseKeeper {
 
   /** How attempts ended, as the worker says in one frame. The last of a queue fetches what all of them make room for. */
   settle(settlements: readonly Settlement[]): void {
-    for (const [queue, items] of byQueue(settlements)) {
-      const freed = items.filter((item) => this.#leases.find(item)?.settling === false).length;
-      const last = items.length - 1;
-      for (const [i, item] of items.entries()) {
-        const fetch = i === last && freed > 0 ? () => this.#host.claimAlong(this.#session, queue, freed) : undefined;
-        void this.#settle(item, fetch);
-      }
+    for (const [, items] of byQueue(settlements)) {
+      const freed = items.filter((item) => this.#leases.settling(item, true)).length;
+      for (const item of items) void this.#settle(item, item === items.at(-1) ? freed : 0);
     }
   }
 
-  async #settle(settlement: Settlement, fetch?: () => ClaimUnderWay | undefined): Promise<void> {
+  async #settle(settlement: Settlement, freed: number): Promise<void> {
     this.settling++;
     const { outcome, rejected } = this.#judged(settlement);
-    this.#leases.settling(settlement, true);
     try {
       const attempt = this.#leases.find(settlement) ?? attemptOf(settlement);
       const bytes = outcome.kind === "completed" ? outcome.payload.data.length : 0;
-      const answer = await this.#paced(bytes, this.#settleStored(settlement, outcome, attempt, fetch));
+      const answer = await this.#paced(bytes, this.#settleStored(settlement, outcome, attempt, freed));
       this.#leases.drop(settlement);
       if (answer.kind === "lost") this.#answer(settlement, "lease_lost");
       else if (rejected) this.#answer(settlement, "rejected", rejected);
@@ -259,19 +253,13 @@ export class LeaseKeeper {
     return { outcome };
   }
 
-  async #settleStored(
-    ref: LeaseRef,
-    outcome: SettleOutcome,
-    attempt: AttemptSeen,
-    fetch?: () => ClaimUnderWay | undefined,
-  ): Promise<SettleAnswer> {
+  /** @param freed jobs that it makes room for, with those in front of it */
+  async #settleStored(ref: LeaseRef, outcome: SettleOutcome, attempt: AttemptSeen, freed = 0): Promise<SettleAnswer> {
     const { storage, clock, observer } = this.#host;
     const { queue, jobId, leaseToken } = ref;
     const hungryHere = this.#host.hungryHere(queue);
     const settle = { queue, jobId, leaseToken, outcome, jitter: clock.random(), hungryHere };
-    const answer = await this.#withClaim(ref, fetch?.(), (claim) =>
-      storage.settle(claim ? { ...settle, claim } : settle),
-    );
+    const answer = await this.#withClaim(ref, freed, (claim) => storage.settle(claim ? { ...settle, claim } : settle));
     if (answer.kind !== "lost") this.#host.changed(answer);
     if (answer.kind === "settled") {
       observer.settled(attempt, outcome.kind, answer.status);
@@ -280,12 +268,13 @@ export class LeaseKeeper {
     return answer;
   }
 
-  /** What frees a place in the window fetches the next job on the same way. */
+  /** What frees places in the window fetches the next jobs on the same way. */
   async #withClaim(
     ref: LeaseRef,
-    claim: ClaimUnderWay | undefined,
+    freed: number,
     settle: (claim?: Claim) => Promise<SettleAnswer>,
   ): Promise<SettleAnswer> {
+    const claim = freed > 0 ? this.#host.claimAlong(this.#session, ref.queue, freed) : undefined;
     try {
       const answer = await settle(claim?.request);
       // First: what is fetched may be the same job.

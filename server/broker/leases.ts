@@ -66,10 +66,12 @@ export class Leases {
     if (entry) entry.full = true;
   }
 
-  /** Whether a settlement of it is under way. */
-  settling(ref: LeaseRef, settling: boolean): void {
+  /** Whether a settlement of it is under way. Answers whether that is new. */
+  settling(ref: LeaseRef, settling: boolean): boolean {
     const entry = this.#find(ref);
-    if (entry) entry.settling = settling;
+    if (!entry || entry.settling === settling) return false;
+    entry.settling = settling;
+    return true;
   }
 
   drop(ref: LeaseRef): void {

@@ -83,8 +83,8 @@ test("settlements of one frame fetch by the last of them, as many as all make ro
   await rig.clock.advance(1);
   expect(worker.deliveries).toHaveLength(6);
   expect(watched.take()).toEqual(["settle", "settle", "settle+claim"]);
-  // One that is not held frees nothing: it was settled before.
-  worker.completeAll([worker.deliveries[0], worker.deliveries[3]] as Claimed[]);
+  // One that is not held frees nothing: it was settled before. Nor does one that is said again.
+  worker.completeAll([worker.deliveries[0], worker.deliveries[3], worker.deliveries[3]] as Claimed[]);
   await rig.clock.advance(1);
   expect(worker.deliveries).toHaveLength(7);
 });

@@ -49,8 +49,16 @@ export const broker: readonly Mutant[] = [
     name: "each-settlement-fetches-for-itself",
     why: "a worker that ends many jobs at once gets the next of them one by one",
     file: "server/broker/lease-keeper.ts",
-    find: "claimAlong(this.#session, queue, freed)",
-    replace: "claimAlong(this.#session, queue, 1)",
+    find: "claimAlong(this.#session, ref.queue, freed)",
+    replace: "claimAlong(this.#session, ref.queue, 1)",
+    tests: ["test/broker/fused.test.ts"],
+  },
+  {
+    name: "settled-twice-frees-twice",
+    why: "a worker that says the same end twice in one frame is sent more than it takes",
+    file: "server/broker/leases.ts",
+    find: "!entry || entry.settling === settling",
+    replace: "!entry",
     tests: ["test/broker/fused.test.ts"],
   },
   {
