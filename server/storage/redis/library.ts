@@ -6,6 +6,7 @@
 import { Cluster } from "ioredis";
 import type { Clock } from "../../../protocol/clock.ts";
 import { type Argument, type Client, type Reply, send } from "./client.ts";
+import { pack, unpack } from "./packed.ts";
 import { judge } from "./redis-error.ts";
 import { library, type Script } from "./scripts.ts";
 
@@ -73,13 +74,19 @@ async function loadInto(node: Client): Promise<boolean> {
 
 async function call(client: Client, verbs: Verb[]): Promise<(Reply | Error)[]> {
   const [{ script, keys, args }] = verbs as [Verb];
-  if (verbs.length === 1) return [await send(client, "fcall", [script.function, keys.length, ...keys, ...args])];
-  const all: Argument[] = [script.together!, keys.length, ...keys, ...args.slice(0, COMMON)];
-  for (const { script, args } of verbs) {
-    all.push(script.function, args.length - COMMON);
-    for (let i = COMMON; i < args.length; i++) all.push(args[i]!);
-  }
-  return (await send(client, "fcall", all)) as Reply[];
+  if (!script.together) return [await send(client, "fcall", [script.function, keys.length, ...keys, ...args])];
+  const packed = verbs.map(({ script, args }) => pack([script.name, "", ...args.slice(COMMON)]));
+  const all = [script.together, keys.length, ...keys, ...args.slice(0, COMMON), ...packed];
+  const [answers, errors] = unpack((await send(client, "fcall", all)) as Buffer) as [(Reply | Error)[], Reply[]];
+  for (let i = 0; i < errors.length; i += 2) answers[errors[i] as number] = refusal(String(errors[i + 1]));
+  return answers;
+}
+
+/** As ioredis makes it of the error of a call. */
+function refusal(message: string): Error {
+  const error = new Error(message);
+  error.name = "ReplyError";
+  return error;
 }
 
 function evaluate(client: Client, verbs: Verb[]): Promise<(Reply | Error)[]> {

@@ -1,6 +1,7 @@
 /** The verbs of lua/, one a file that is named as in the contract, and the library that all of them stand on. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { recordFields } from "./record.ts";
 
 const verbs = [
   "enqueue",
@@ -31,9 +32,10 @@ export type ScriptName = (typeof verbs)[number];
 
 /** A verb, in both ways that a server can have it. */
 export interface Script {
+  readonly name: ScriptName;
   /** FCALL. */
   readonly function: string;
-  /** FCALL of some verbs of one queue: those with the same of these. Undefined: it goes by itself. */
+  /** FCALL of verbs of one queue, packed: those with the same of these. Undefined: it goes by itself, and as it is. */
   readonly together: string | undefined;
   /** EVAL: the library with this verb alone. */
   readonly text: string;
@@ -41,8 +43,14 @@ export interface Script {
   readonly sha: string;
 }
 
+/** A job, as verbs have it: what is behind its name in their text, `job.id`, is a place in an array. See prelude.lua. */
+const beside = ["id", "stored", "index", "score", "start_by", "list", "list_score"];
+const places = [...beside, ...Object.keys(recordFields)];
+const place = new Map(places.map((name, i) => [name, i + 1]));
+const bounds = `local FIRST, LAST = ${beside.length + 1}, ${places.length}`;
+
 const TOGETHER = source("together");
-const shared = ["prelude", "lifecycle", "settling", "claiming", "time-driven"].map(source).join("\n");
+const shared = [bounds, ...["prelude", "lifecycle", "settling", "claiming", "time-driven"].map(source)].join("\n");
 const texts = verbs.map((verb) => [verb, ...split(source(verb))] as const);
 /** Releases that differ have names that differ, and are there side by side. */
 const NAME = `queuecall_${sha1([shared, ...texts.flat(), TOGETHER].join("\n")).slice(0, 16)}`;
@@ -68,7 +76,7 @@ function scriptOf(verb: ScriptName, shebang: string, body: string): Script {
   const given = "local given_keys, given_argv = KEYS, ARGV";
   const text = [shebang, given, shared, body, "begin(given_keys, given_argv)", "return whole_call(verb)"].join("\n");
   const together = frequent.includes(verb) ? togetherOf(shebang) : undefined;
-  return { function: functionOf(verb), together, text, sha: sha1(text) };
+  return { name: verb, function: functionOf(verb), together, text, sha: sha1(text) };
 }
 
 /** Of verbs with the same flags. */
@@ -91,11 +99,10 @@ function flagsOf(shebang: string): string {
 }
 
 function registered([verb, shebang, body]: (typeof texts)[number]): string {
-  const name = functionOf(verb);
   return `do
 ${body}
-verbs['${name}'] = verb
-${registration(name, shebang, "function(keys, argv) begin(keys, argv) return whole_call(verb) end")}
+verbs['${verb}'] = verb
+${registration(functionOf(verb), shebang, "function(keys, argv) begin(keys, argv) return whole_call(verb) end")}
 end`;
 }
 
@@ -109,9 +116,13 @@ function split(text: string): [shebang: string, body: string] {
   return [text.slice(0, end), text.slice(end + 1)];
 }
 
-/** Without comments: the server keeps the text. */
+/** Without comments: the server keeps the text. With numbers for the names of what a job has. */
 function source(name: string): string {
-  return readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), "utf8").replaceAll(/^\s*--.*\n/gm, "");
+  const text = readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), "utf8").replaceAll(/^\s*--.*\n/gm, "");
+  return text.replaceAll(/\b([a-z]\w*)\.(\w+)\b/g, (access, object: string, field: string) => {
+    if (!place.has(field)) return access;
+    return `${object}[${place.get(field)}]`;
+  });
 }
 
 function sha1(text: string): string {

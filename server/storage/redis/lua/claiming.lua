@@ -4,7 +4,7 @@
 local KEEP_CLAIM_MS = 60000
 
 local function claimed(job)
-  local id = kept[job].id
+  local id = job.id
   return {
     id, job.attempt, job.maxAttempts, job.fence, job.leaseToken,
     run_left(job),
@@ -24,7 +24,7 @@ local function look(held, more)
   local before = call('GET', key) or '-1'
   local newest = tonumber(string.match(before, '^[^\n]+'))
   local it = {
-    key = key, owner = owner, number = number, worker = ARGV[4], max = max, max_bytes = max_bytes,
+    key = key, holder = owner, number = number, worker = ARGV[4], max = max, max_bytes = max_bytes,
     lease = lease, held = held, anew = number > newest, before = {},
   }
   if it.anew and not held then
@@ -57,7 +57,7 @@ local function in_line()
       best[#best + 1] = job
     end
   end
-  table.sort(best, function(a, b) return kept[a].score < kept[b].score end)
+  table.sort(best, function(a, b) return a.score < b.score end)
   return best
 end
 
@@ -67,9 +67,9 @@ local function lease_best(it)
     local job = best[i]
     bytes = bytes + job.payloadBytes
     if i > 1 and bytes > it.max_bytes then break end
-    claim(job, token_of(i), it.lease, it.owner, it.worker)
+    claim(job, token_of(i), it.lease, it.holder, it.worker)
     save(job)
-    jobs[i], ids[i + 1] = claimed(job), kept[job].id
+    jobs[i], ids[i + 1] = claimed(job), job.id
   end
   if #jobs > 0 then call('SET', it.key, table.concat(ids, '\n'), 'PX', KEEP_CLAIM_MS) end
   return jobs

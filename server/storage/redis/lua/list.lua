@@ -33,7 +33,7 @@ local function verb()
   local entries, jobs = call('ZREVRANGE', index, first, first + limit - 1, 'WITHSCORES'), {}
   for i = 1, #entries, 2 do
     local job = find(entries[i])
-    if job then jobs[#jobs + 1] = { entries[i], fields(encode(job)) } end
+    if job then jobs[#jobs + 1] = { entries[i], fields_of(job) } end
   end
   if first + limit >= size then return { jobs, '', '' } end
   return { jobs, int(tonumber(entries[#entries])), entries[#entries - 1] }

@@ -13,8 +13,8 @@ local QUEUE, ME, NOW_US, NOW
 -- o what the worker said of a failure; g report of progress; h tries that failed.
 local JOB
 
--- What is known of each job beside its record: its id, and where it is as long as its changes are not saved.
-local kept, loaded
+-- The jobs that this call has looked at, by id; false for one that is not there.
+local loaded
 
 -- What is written once, behind the last verb: moves within the indexes, by index and job; and what is counted of the
 -- queue: number of the newest job, bytes held, whether it is paused. What is read once: jobs in line, hungry brokers.
@@ -30,7 +30,7 @@ local function begin(keys, argv)
   NOW_US = tonumber(time[1]) * 1000000 + tonumber(time[2])
   if argv[1] ~= '0' then NOW_US = NOW_US + tonumber(argv[1]) * 1000 end
   NOW = math.floor(NOW_US / 1000)
-  kept, loaded = {}, {}
+  loaded = {}
   moves, counted, numbered, weight, queued, hungry = {}, nil, 0, 0, nil, nil
 end
 
@@ -91,46 +91,26 @@ local MAX_ATTEMPTS_KEPT = 10
 
 local TERMINAL = { succeeded = true, failed = true, cancelled = true }
 
--- The record: these fields, in this order, in MessagePack, as in record.ts. Tokens, ids of requests and digests are bytes,
--- lists are text.
-local function record(
-  state, version, attempt, maxAttempts, crashes, priority, seq,
-  createTime, startTime, endTime, expireTime, dueTime,
-  runTimeoutMs, startTimeoutMs, resultTtlMs, backoff,
-  fence, leaseToken, leaseUntil, runUntil, owner, workerId, settledToken,
-  cancelRequested, requestId, joinedBy, digest, failureKind,
-  waiters, watchers, payloadBytes, envelope
-)
-  return {
-    state = state, version = version, attempt = attempt, maxAttempts = maxAttempts, crashes = crashes, priority = priority, seq = seq,
-    createTime = createTime, startTime = startTime, endTime = endTime, expireTime = expireTime, dueTime = dueTime,
-    runTimeoutMs = runTimeoutMs, startTimeoutMs = startTimeoutMs, resultTtlMs = resultTtlMs, backoff = backoff,
-    fence = fence, leaseToken = leaseToken, leaseUntil = leaseUntil, runUntil = runUntil, owner = owner, workerId = workerId, settledToken = settledToken,
-    cancelRequested = cancelRequested, requestId = requestId, joinedBy = joinedBy, digest = digest, failureKind = failureKind,
-    waiters = waiters, watchers = watchers, payloadBytes = payloadBytes, envelope = envelope,
-  }
+-- A job is an array, for a table with names costs several times as much to make and to read. `job.state` is its ninth
+-- element or so: scripts.ts puts the numbers. First what only this call knows of it: its id, the record as it is stored,
+-- and where it is as long as its changes are not saved. Then, from FIRST to LAST, the record: the fields of record.ts,
+-- stored in MessagePack. Tokens, ids of requests and digests are bytes, lists are text.
+local function known(id, stored, ...)
+  return { id, stored, false, 0, 0, false, 0, ... }
 end
 
-local function blank()
-  return record('', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, '', 0, '', 0, 0, '', '', '', 0, '', '', '', '', '', '', 0, '')
+local function blank(id)
+  return known(id, false, '', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, '', 0, '', 0, 0, '', '', '', 0, '', '', '', '', '', '', 0, '')
 end
 
-local function encode(job)
-  return cmsgpack.pack(
-    job.state, job.version, job.attempt, job.maxAttempts, job.crashes, job.priority, job.seq,
-    job.createTime, job.startTime, job.endTime, job.expireTime, job.dueTime,
-    job.runTimeoutMs, job.startTimeoutMs, job.resultTtlMs, job.backoff,
-    job.fence, job.leaseToken, job.leaseUntil, job.runUntil, job.owner, job.workerId, job.settledToken,
-    job.cancelRequested, job.requestId, job.joinedBy, job.digest, job.failureKind,
-    job.waiters, job.watchers, job.payloadBytes, job.envelope
-  )
-end
-
-local function decode(packed) return record(cmsgpack.unpack(packed)) end
+local function encode(job) return cmsgpack.pack(unpack(job, FIRST, LAST)) end
 
 -- How a record travels.
 local function fields(packed)
   return { cmsgpack.unpack(packed) }
+end
+local function fields_of(job)
+  return { unpack(job, FIRST, LAST) }
 end
 
 -- The one index that a job of this state is in, and its score there.
@@ -158,14 +138,11 @@ end
 local function load(id)
   local job = loaded[id]
   if job ~= nil then return job end
-  local packed = call('HGET', JOB .. id, 'r')
-  job = packed and decode(packed)
+  local stored = call('HGET', JOB .. id, 'r')
+  job = stored and known(id, stored, cmsgpack.unpack(stored))
   if job then
-    local index, score = place(job)
-    local list, end_time = ended(job)
-    kept[job] = {
-      id = id, packed = packed, index = index, score = score, start_by = start_by(job), ended = list, end_time = end_time,
-    }
+    job.index, job.score = place(job)
+    job.start_by, job.list, job.list_score = start_by(job), ended(job)
   end
   loaded[id] = job
   return job
@@ -185,10 +162,12 @@ end
 
 -- A job that takes the place of what is stored, and inherits nothing.
 local function fresh(id)
-  local previous, job = load(id), blank()
-  if previous then call('DEL', JOB .. id) end
-  kept[job] = previous and kept[previous] or { id = id, start_by = 0 }
-  kept[job].packed = nil
+  local previous, job = load(id), blank(id)
+  if previous then
+    call('DEL', JOB .. id)
+    job.index, job.score, job.start_by = previous.index, previous.score, previous.start_by
+    job.list, job.list_score = previous.list, previous.list_score
+  end
   loaded[id] = job
   return job
 end
@@ -237,40 +216,39 @@ end
 local function move(id, from, from_score, to, score)
   if queued and from ~= to then queued = queued + (to == QUEUED and 1 or 0) - (from == QUEUED and 1 or 0) end
   if from and from ~= to then put(from, id, false) end
-  if to and (from ~= to or from_score ~= score) then put(to, id, int(score)) end
+  if to and (from ~= to or from_score ~= score) then put(to, id, score) end
 end
 
 -- A finished job ends by itself, in case nobody collects it. A job that lives again does not.
-local function save_lifetime(was, index, score)
-  if index == FINISHED and (was.index ~= index or was.score ~= score) then
-    call('PEXPIRE', JOB .. was.id, int(score - NOW + COLLECT_AFTER))
-  elseif index ~= FINISHED and was.index == FINISHED then
-    call('PERSIST', JOB .. was.id)
+local function save_lifetime(job, index, score)
+  if index == FINISHED and (job.index ~= index or job.score ~= score) then
+    call('PEXPIRE', JOB .. job.id, score - NOW + COLLECT_AFTER)
+  elseif index ~= FINISHED and job.index == FINISHED then
+    call('PERSIST', JOB .. job.id)
   end
 end
 
 -- Stores the record, with other fields of the job, and all that follows from it: its index, its time to live.
 local function save(job, ...)
-  local was = kept[job]
-  local id = was.id
-  local packed = encode(job)
-  if packed ~= was.packed or ... then call('HSET', JOB .. id, 'r', packed, ...) end
+  local id, was_in, was_listed, was_to_start = job.id, job.index, job.list, job.start_by
+  local stored = encode(job)
+  if stored ~= job.stored or ... then call('HSET', JOB .. id, 'r', stored, ...) end
   local index, score = place(job)
-  save_lifetime(was, index, score)
-  local waited, waits = was.index and was.index ~= FINISHED, index ~= FINISHED
+  save_lifetime(job, index, score)
+  local waited, waits = was_in and was_in ~= FINISHED, index ~= FINISHED
   if waited ~= waits then weigh(job, waits and 1 or -1) end
-  move(id, was.index, was.score, index, score)
-  local deadline = start_by(job)
-  if deadline == 0 and was.start_by ~= 0 then call('ZREM', START_BY, id) end
-  if deadline ~= 0 and deadline ~= was.start_by then call('ZADD', START_BY, int(deadline), id) end
-  local list, end_time = ended(job)
-  move(id, was.ended, was.end_time, list, end_time)
-  was.packed, was.index, was.score, was.start_by, was.ended, was.end_time = packed, index, score, deadline, list, end_time
+  move(id, was_in, job.score, index, score)
+  local to_start = start_by(job)
+  if to_start == 0 and was_to_start ~= 0 then call('ZREM', START_BY, id) end
+  if to_start ~= 0 and to_start ~= was_to_start then call('ZADD', START_BY, to_start, id) end
+  local list, list_score = ended(job)
+  move(id, was_listed, job.list_score, list, list_score)
+  job.stored, job.index, job.score, job.start_by, job.list, job.list_score = stored, index, score, to_start, list, list_score
 end
 
 -- A try that failed: its length, then number, time, length of the worker's name, the name, the message. The newest are kept.
 local function log_attempt(job, message)
-  local key = JOB .. kept[job].id
+  local key = JOB .. job.id
   local entry = table.concat({ int(job.attempt), int(NOW), #job.workerId, job.workerId .. message }, ',')
   local log = (call('HGET', key, 'h') or '') .. struct.pack('<I4', #entry) .. entry
   local tries, at = 0, 1
@@ -299,16 +277,20 @@ local function drop_traces(id)
   call('HDEL', JOB .. id, 'o', 'g', 'h')
 end
 
--- Adds this broker to a bounded list, newest last.
-local function listen(job, list)
-  if list == '' then return end
+-- This broker on a bounded list, newest last.
+local function listed(list)
   local names = {}
-  for name in string.gmatch(job[list], '[^,]+') do
-    if name == ME then return end
+  for name in string.gmatch(list, '[^,]+') do
+    if name == ME then return list end
     names[#names + 1] = name
   end
   names[#names + 1] = ME
-  job[list] = table.concat(names, ',', math.max(1, #names - MAX_LISTENERS + 1))
+  return table.concat(names, ',', math.max(1, #names - MAX_LISTENERS + 1))
+end
+
+local function listen(job, list)
+  if list == 'waiters' then job.waiters = listed(job.waiters) end
+  if list == 'watchers' then job.watchers = listed(job.watchers) end
 end
 
 -- The other brokers of those lists, each once.
@@ -350,14 +332,14 @@ end
 -- JobStatus: id, state, version, attempt, cancelRequested, blob of the outcome; of a failure also record and history.
 -- `without`: the caller brought the result, and need not be sent it.
 local function short(job, without)
-  local id = kept[job].id
+  local id = job.id
   local status = { id, job.state, job.version, job.attempt, job.cancelRequested }
   if not TERMINAL[job.state] or without then return status end
   if job.state == 'succeeded' then
     status[6] = call('HGET', JOB .. id, 'p')
   else
     local detail, history = unpack(call('HMGET', JOB .. id, 'o', 'h'))
-    status[6], status[7], status[8] = detail, fields(encode(job)), history
+    status[6], status[7], status[8] = detail, fields_of(job), history
   end
   return status
 end
@@ -371,5 +353,5 @@ end
 
 -- Job: status, record, report of progress.
 local function whole_of(job)
-  return { short(job), fields(encode(job)), call('HGET', JOB .. kept[job].id, 'g') }
+  return { short(job), fields_of(job), call('HGET', JOB .. job.id, 'g') }
 end
