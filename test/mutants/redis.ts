@@ -173,8 +173,8 @@ export const redis: readonly Mutant[] = [
     name: "lua-failed-half-written",
     why: "a verb that fails behind what it stored leaves a job that is in no line",
     file: lua("prelude"),
-    find: "local reply = reply_of(verb)",
-    replace: "local reply = verb()",
+    find: "local done, reply = pcall(verb)",
+    replace: "local done, reply = true, verb()",
     tests: ["test/storage/redis/faults.test.ts"],
   },
   {

@@ -1,46 +1,59 @@
 /** What the larger scripts are told: ARGV, in their order. */
-import { type JobSpec, type QueueLimits, unlimited } from "../../job/job.ts";
+import { unlimited } from "../../job/job.ts";
 import { attemptMessage } from "../../job/lifecycle.ts";
 import { encodeEnvelope, encodeFailure, encodePayload, encodeRetries } from "../blob.ts";
-import type { Claim, ClaimAtOnce, SettleOutcome } from "../storage.ts";
+import type { Claim, Enqueue, Settle, SettleOutcome } from "../storage.ts";
 import type { Argument } from "./client.ts";
 import { DEFAULT_BACKOFF } from "./record.ts";
 
-/** ARGV 7 to 13 of enqueue.lua. */
-export function specArguments(spec: JobSpec, { maxLength, maxBytes }: QueueLimits = unlimited): Argument[] {
-  const { priority, delayMs, maxAttempts, runTimeoutMs, startTimeoutMs, resultTtlMs } = spec;
+/** ARGV of enqueue.lua. */
+export function enqueueArguments({
+  spec,
+  requestId,
+  listen,
+  hungryHere,
+  limits = unlimited,
+  claim,
+}: Enqueue): Argument[] {
   const retries = encodeRetries(spec);
-  return [
+  const args = [
+    listen ?? "",
+    flag(hungryHere),
+    spec.jobId,
+    requestId,
     spec.digest,
     spec.onDuplicate,
     flag(spec.rejectPayloadMismatch),
-    doubles(delayMs, maxLength, maxBytes, priority, maxAttempts, runTimeoutMs, startTimeoutMs, resultTtlMs),
+    spec.delayMs,
+    limits.maxLength,
+    limits.maxBytes,
+    spec.priority,
+    spec.maxAttempts,
+    spec.runTimeoutMs,
+    spec.startTimeoutMs,
+    spec.resultTtlMs,
     retries === DEFAULT_BACKOFF ? "" : retries,
     encodeEnvelope(spec),
     encodePayload(spec.payload),
+    claim ? claim.lane : "",
   ];
+  if (claim) args.push(claim.workerId, claim.leaseToken, claim.leaseMs);
+  return args;
 }
 
-/** ARGV 14 to 17 of enqueue.lua. */
-export function claimAtOnceArguments(claim: ClaimAtOnce | undefined): Argument[] {
-  return claim ? [claim.lane, claim.workerId, claim.leaseToken, claim.leaseMs] : [""];
-}
-
-/** ARGV 3 to 6 of claim.lua. */
+/** ARGV 3 to 10 of claim.lua. */
 export function claimArguments(request: Claim): Argument[] {
   const { lane, claimId, workerId, max, maxBytes, tokens, leaseMs, jitter, graceMs = 0 } = request;
-  return [lane, workerId, doubles(claimId, max, maxBytes, leaseMs, jitter, graceMs), Buffer.concat(tokens)];
+  return [lane, workerId, claimId, max, maxBytes, leaseMs, jitter, graceMs, Buffer.concat(tokens)];
 }
 
-/** Numbers as one argument: each by itself would cost the server more than what it does with it. */
-function doubles(...numbers: number[]): Buffer {
-  const packed = Buffer.allocUnsafe(8 * numbers.length);
-  for (const [i, number] of numbers.entries()) packed.writeDoubleLE(number, 8 * i);
-  return packed;
+/** ARGV 3 to 14 of settle.lua. */
+export function settleArguments({ hungryHere, jobId, leaseToken, jitter, outcome }: Settle): Argument[] {
+  return [flag(hungryHere), jobId, leaseToken, jitter, outcome.kind, ...outcomeArguments(outcome)];
 }
 
 /** ARGV 8 to 14 of settle.lua. */
-export function outcomeArguments(outcome: SettleOutcome): Argument[] {
+function outcomeArguments(outcome: SettleOutcome): Argument[] {
   switch (outcome.kind) {
     case "completed":
       return [encodePayload(outcome.payload)];

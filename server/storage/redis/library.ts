@@ -6,20 +6,20 @@
 import { Cluster } from "ioredis";
 import type { Clock } from "../../../protocol/clock.ts";
 import { type Argument, type Client, type Reply, send } from "./client.ts";
-import { pack, unpack } from "./packed.ts";
+import { unpack } from "./packed.ts";
 import { judge } from "./redis-error.ts";
 import { library, type Script } from "./scripts.ts";
 
 /** After a server took no functions, scripts are sent for this long. Milliseconds. */
 const SCRIPTS_FOR_MS = 60_000;
-/** What begins the arguments of every verb: prelude.lua. */
-const COMMON = 2;
-
 /** A verb, and what it is about. */
 export interface Verb {
   script: Script;
   keys: string[];
-  args: Argument[];
+  /** Clock offset and broker, as run.lua wants them in front; the same array while nothing changes. */
+  common: readonly Argument[];
+  /** Its name and its arguments: packed.ts. */
+  packed: Buffer;
 }
 
 export class Library {
@@ -73,11 +73,17 @@ async function loadInto(node: Client): Promise<boolean> {
 }
 
 async function call(client: Client, verbs: Verb[]): Promise<(Reply | Error)[]> {
-  const [{ script, keys, args }] = verbs as [Verb];
-  if (!script.together) return [await send(client, "fcall", [script.function, keys.length, ...keys, ...args])];
-  const packed = verbs.map(({ script, args }) => pack([script.name, "", ...args.slice(COMMON)]));
-  const all = [script.together, keys.length, ...keys, ...args.slice(0, COMMON), ...packed];
-  const [answers, errors] = unpack((await send(client, "fcall", all)) as Buffer) as [(Reply | Error)[], Reply[]];
+  return answersOf(await send(client, "fcall", [verbs[0]!.script.function, ...argumentsOf(verbs)]));
+}
+
+/** What is about the same queue. */
+function argumentsOf(verbs: Verb[]): Argument[] {
+  const { keys, common } = verbs[0]!;
+  return [keys.length, ...keys, ...common, ...verbs.map(({ packed }) => packed)];
+}
+
+function answersOf(packed: Reply): (Reply | Error)[] {
+  const [answers, errors] = unpack(packed as Buffer) as [(Reply | Error)[], Reply[]];
   for (let i = 0; i < errors.length; i += 2) answers[errors[i] as number] = refusal(String(errors[i + 1]));
   return answers;
 }
@@ -93,12 +99,12 @@ function evaluate(client: Client, verbs: Verb[]): Promise<(Reply | Error)[]> {
   return Promise.all(verbs.map((verb) => evaluateOne(client, verb).catch((error: Error) => error)));
 }
 
-async function evaluateOne(client: Client, { script, keys, args }: Verb): Promise<Reply> {
-  const rest = [keys.length, ...keys, ...args];
-  try {
-    return await send(client, "evalsha", [script.sha, ...rest]);
-  } catch (error) {
+async function evaluateOne(client: Client, verb: Verb): Promise<Reply | Error> {
+  const rest = argumentsOf([verb]);
+  const { sha, text } = verb.script;
+  const evaluated = send(client, "evalsha", [sha, ...rest]).catch((error: unknown) => {
     if (judge(error).code !== "NOSCRIPT") throw error;
-    return await send(client, "eval", [script.text, ...rest]);
-  }
+    return send(client, "eval", [text, ...rest]);
+  });
+  return answersOf(await evaluated)[0]!;
 }

@@ -7,8 +7,8 @@ import type { Clock } from "../../../protocol/clock.ts";
 import { type Dated, Deadlines } from "../../../protocol/deadlines.ts";
 import { StorageUnavailable } from "../storage.ts";
 import { type Argument, type Client, type Reply, send } from "./client.ts";
+import type { Verb } from "./library.ts";
 import { judge } from "./redis-error.ts";
-import type { Script } from "./scripts.ts";
 import { type Asker, type Request, Turn } from "./turn.ts";
 
 /** Why a call failed, for whoever can do something about it. */
@@ -131,8 +131,8 @@ export class Link {
    * Runs a verb. It may run twice.
    * @throws CallFailed (rejects)
    */
-  run(script: Script, keys: string[], args: Argument[]): Promise<Reply> {
-    return this.#call({ script, keys, args });
+  run(verb: Verb): Promise<Reply> {
+    return this.#call(verb);
   }
 
   /** One command. It may run twice. */

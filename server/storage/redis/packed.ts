@@ -1,6 +1,6 @@
 /**
- * What verbs that travel together are told and answer: MessagePack, as far as the server's cmsgpack writes it. One
- * argument a verb, and one reply for all of them, cost both sides a fraction of what the Redis protocol costs for each value.
+ * What verbs are told and answer: MessagePack, as far as the server's cmsgpack writes it. One argument a verb, and one
+ * reply for all of a call, cost both sides a fraction of what the Redis protocol costs for each value.
  */
 import type { Argument, Reply } from "./client.ts";
 
@@ -13,14 +13,14 @@ const usual = Buffer.allocUnsafeSlow(USUAL_BYTES);
 let out = usual;
 let at = 0;
 
-/** Values behind one another, each as bytes: numbers in digits, as in the Redis protocol. */
+/** Values behind one another: texts and bytes as such, numbers as doubles. */
 export function pack(values: readonly Argument[]): Buffer {
   const most = mostBytes(values);
   out = most <= USUAL_BYTES ? usual : Buffer.allocUnsafeSlow(most);
   at = 0;
   for (const value of values) {
     if (typeof value === "string") text(value);
-    else if (typeof value === "number") text(String(value));
+    else if (typeof value === "number") double(value);
     else bytes(value);
   }
   return out === usual ? Buffer.from(out.subarray(0, at)) : out.subarray(0, at);
@@ -30,7 +30,7 @@ function mostBytes(values: readonly Argument[]): number {
   let most = 0;
   for (const value of values) {
     most +=
-      AROUND_BYTES + (typeof value === "string" ? value.length * 3 : typeof value === "number" ? 24 : value.length);
+      AROUND_BYTES + (typeof value === "string" ? value.length * 3 : typeof value === "number" ? 8 : value.length);
   }
   return most;
 }
@@ -54,6 +54,11 @@ function bytes(value: Uint8Array): void {
   head(value.length);
   out.set(value, at);
   at += value.length;
+}
+
+function double(value: number): void {
+  out[at++] = 0xcb;
+  at = out.writeDoubleBE(value, at);
 }
 
 function head(length: number): void {
@@ -125,7 +130,10 @@ function take(count: number): number {
   return from - count;
 }
 
+const nothing = Buffer.alloc(0);
+
 function raw(length: number): Buffer {
+  if (length === 0) return nothing;
   const start = take(length);
   return source.subarray(start, from);
 }

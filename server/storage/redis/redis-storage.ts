@@ -33,7 +33,7 @@ import type {
   Tick,
   TickAnswer,
 } from "../storage.ts";
-import { claimArguments, claimAtOnceArguments, flag, outcomeArguments, specArguments } from "./arguments.ts";
+import { claimArguments, enqueueArguments, flag, settleArguments } from "./arguments.ts";
 import { decodeAnnounced, encodeAttached } from "./attached.ts";
 import { type Argument, connect, connectOne, type Reply } from "./client.ts";
 import { HintLine } from "./hint-line.ts";
@@ -41,6 +41,7 @@ import { decodeHint, encodeHint } from "./hints.ts";
 import { inspect } from "./inspect.ts";
 import { Keys } from "./keys.ts";
 import { CallFailed, Link } from "./link.ts";
+import { pack } from "./packed.ts";
 import { Readiness } from "./readiness.ts";
 import { Registry } from "./registry.ts";
 import {
@@ -106,6 +107,8 @@ class RedisStorage implements Storage {
   readonly #hintLine: HintLine;
   readonly #subscribed = Promise.withResolvers<void>();
   readonly #listeners = new Set<(hint: Hint) => void>();
+  /** In front of the arguments of every call. */
+  #said: readonly Argument[] = [];
 
   constructor(target: Target, options: RedisOptions) {
     const { clock, brokerId, requireDurability, warn } = options;
@@ -169,14 +172,14 @@ class RedisStorage implements Storage {
     return this.#readiness.onReady(listener);
   }
 
-  async enqueue({ spec, requestId, listen, hungryHere, limits, claim }: Enqueue): Promise<EnqueueAnswer> {
+  async enqueue(request: Enqueue): Promise<EnqueueAnswer> {
+    const { spec, claim } = request;
     const { queue } = spec;
-    const about = [...specArguments(spec, limits), ...claimAtOnceArguments(claim)];
-    const terms = [listen ?? "", flag(hungryHere), spec.jobId, requestId, ...about];
+    const args = enqueueArguments(request);
     try {
       const naming = this.#registry.add(queue);
       if (naming) await naming;
-      const reply = await this.#run("enqueue", queue, terms);
+      const reply = await this.#run("enqueue", queue, args);
       const [kind, short, mismatch, tell, wake, first, leased] = reply as EnqueueReply;
       const said = kind.toString() as Disposition | "exists" | "mismatch" | "queue_full";
       if (said === "queue_full") return { kind: said, limit: String(short) as LimitName };
@@ -217,11 +220,11 @@ class RedisStorage implements Storage {
     );
   }
 
-  async settle({ queue, jobId, leaseToken, outcome, jitter, hungryHere, claim }: Settle): Promise<SettleAnswer> {
-    const terms = [flag(hungryHere), jobId, leaseToken, jitter, outcome.kind, ...outcomeArguments(outcome)];
+  async settle(request: Settle): Promise<SettleAnswer> {
+    const { queue, jobId, outcome, claim } = request;
     const reply = claim
-      ? await this.#run("settle-claim", queue, [...claimArguments(claim), ...terms])
-      : await this.#run("settle", queue, terms);
+      ? await this.#run("settle-claim", queue, [...claimArguments(claim), ...settleArguments(request)])
+      : await this.#run("settle", queue, settleArguments(request));
     const [kind, changed, taken] = reply as SettleReply;
     const claimed = claim && { claimed: taken ? decodeClaim(queue, taken) : { jobs: [], changed: [] } };
     if (!changed) return { kind: "lost", ...claimed };
@@ -384,9 +387,14 @@ class RedisStorage implements Storage {
 
   /** @param of a queue, or the keys of a script that is about none */
   #run(name: ScriptName, of: string | string[], args: Argument[]): Promise<Reply> {
-    const common = [this.#offsetMs, this.#options.brokerId];
     const keys = typeof of === "string" ? this.#keys.ofScript(of) : of;
-    return this.#link.run(script(name), keys, [...common, ...args]);
+    return this.#link.run({ script: script(name), keys, common: this.#common, packed: pack([name, "", ...args]) });
+  }
+
+  get #common(): readonly Argument[] {
+    const offsetMs = this.#offsetMs;
+    if (this.#said[0] !== offsetMs) this.#said = [offsetMs, this.#options.brokerId];
+    return this.#said;
   }
 
   get #offsetMs(): number {

@@ -33,10 +33,10 @@ export type ScriptName = (typeof verbs)[number];
 /** A verb, in both ways that a server can have it. */
 export interface Script {
   readonly name: ScriptName;
-  /** FCALL. */
+  /** FCALL: of this verb, or of some that have the same. */
   readonly function: string;
-  /** FCALL of verbs of one queue, packed: those with the same of these. Undefined: it goes by itself, and as it is. */
-  readonly together: string | undefined;
+  /** Many callers and workers ask for it at once, so that what is asked of one queue in one turn travels together. */
+  readonly frequent: boolean;
   /** EVAL: the library with this verb alone. */
   readonly text: string;
   /** SHA-1 of that text, hex: EVALSHA. */
@@ -49,65 +49,57 @@ const places = [...beside, ...Object.keys(recordFields)];
 const place = new Map(places.map((name, i) => [name, i + 1]));
 const bounds = `local FIRST, LAST = ${beside.length + 1}, ${places.length}`;
 
-const TOGETHER = source("together");
+const frequent: readonly ScriptName[] = ["enqueue", "settle", "settle-claim"];
+
 const shared = [bounds, ...["prelude", "lifecycle", "settling", "claiming", "time-driven"].map(source)].join("\n");
+const [none, run] = ["local verbs = {}", source("run")];
 const texts = verbs.map((verb) => [verb, ...split(source(verb))] as const);
 /** Releases that differ have names that differ, and are there side by side. */
-const NAME = `queuecall_${sha1([shared, ...texts.flat(), TOGETHER].join("\n")).slice(0, 16)}`;
-
-/** Verbs that many callers and workers ask for at once. */
-const frequent: readonly ScriptName[] = ["enqueue", "settle", "settle-claim"];
+const NAME = `queuecall_${sha1([shared, ...texts.flat(), run].join("\n")).slice(0, 16)}`;
 
 /** FUNCTION LOAD: constant text. */
 export const library = {
-  text: [`#!lua name=${NAME}`, shared, "local verbs = {}", ...texts.map(registered), TOGETHER, ...together()].join(
-    "\n",
-  ),
+  text: [`#!lua name=${NAME}`, shared, none, ...texts.map(kept), run, ...registrations()].join("\n"),
 };
 
-const scripts = new Map(texts.map(([verb, shebang, body]) => [verb, scriptOf(verb, shebang, body)]));
+const scripts = new Map(texts.map((text) => [text[0], scriptOf(text)]));
 
 export function script(name: ScriptName): Script {
   return scripts.get(name)!;
 }
 
-function scriptOf(verb: ScriptName, shebang: string, body: string): Script {
+function scriptOf(parts: (typeof texts)[number]): Script {
+  const [name, shebang] = parts;
   // The library has locals of these names.
   const given = "local given_keys, given_argv = KEYS, ARGV";
-  const text = [shebang, given, shared, body, "begin(given_keys, given_argv)", "return whole_call(verb)"].join("\n");
-  const together = frequent.includes(verb) ? togetherOf(shebang) : undefined;
-  return { name: verb, function: functionOf(verb), together, text, sha: sha1(text) };
+  const text = [shebang, given, shared, none, kept(parts), run, "return run(given_keys, given_argv)"].join("\n");
+  return { name, function: functionOf(shebang), frequent: frequent.includes(name), text, sha: sha1(text) };
 }
 
-/** Of verbs with the same flags. */
-function togetherOf(shebang: string): string {
-  return `${NAME}_together${shebang.includes("allow-oom") ? "_allow_oom" : ""}`;
-}
-
-function together(): string[] {
-  const shebangs = texts.filter(([verb]) => frequent.includes(verb)).map(([, shebang]) => shebang);
-  return [...new Set(shebangs)].map((shebang) => registration(togetherOf(shebang), shebang, "together"));
-}
-
-function registration(name: string, shebang: string, callback: string): string {
-  return `redis.register_function{ function_name = '${name}', flags = ${flagsOf(shebang)}, callback = ${callback} }`;
-}
-
-function flagsOf(shebang: string): string {
-  const flags = /flags=(\S+)/.exec(shebang)?.[1];
-  return flags ? `{ '${flags}' }` : "{}";
-}
-
-function registered([verb, shebang, body]: (typeof texts)[number]): string {
+function kept([verb, , body]: (typeof texts)[number]): string {
   return `do
 ${body}
 verbs['${verb}'] = verb
-${registration(functionOf(verb), shebang, "function(keys, argv) begin(keys, argv) return whole_call(verb) end")}
 end`;
 }
 
-function functionOf(verb: ScriptName): string {
-  return `${NAME}_${verb.replaceAll("-", "_")}`;
+/** One function for each set of flags: they are those of the whole call, and a full Redis is to refuse some verbs only. */
+function registrations(): string[] {
+  return [...new Set(texts.map(([, shebang]) => shebang))].map((shebang) => {
+    const flags = flagsOf(shebang);
+    const list = flags ? `{ '${flags}' }` : "{}";
+    return `redis.register_function{ function_name = '${functionOf(shebang)}', flags = ${list}, callback = run }`;
+  });
+}
+
+function functionOf(shebang: string): string {
+  return `${NAME}_run${flagsOf(shebang)
+    .replace(/^(?=.)/, "_")
+    .replaceAll("-", "_")}`;
+}
+
+function flagsOf(shebang: string): string {
+  return /flags=(\S+)/.exec(shebang)?.[1] ?? "";
 }
 
 /** The shebang with the flags of a verb is its first line. */

@@ -82,6 +82,7 @@ export class Turn {
 }
 
 function joins(request: Request, first: Request): boolean {
-  if (!("script" in request) || !("script" in first) || !request.script.together) return false;
-  return request.script.together === first.script.together && request.args[0] === first.args[0];
+  if (!("script" in request) || !("script" in first) || !request.script.frequent || !first.script.frequent)
+    return false;
+  return request.script.function === first.script.function && request.common === first.common;
 }

@@ -89,9 +89,9 @@ describe("scripts", () => {
       "claiming.lua",
       "lifecycle.lua",
       "prelude.lua",
+      "run.lua",
       "settling.lua",
       "time-driven.lua",
-      "together.lua",
     ]);
     expect(verbs.length).toBe(23);
   });

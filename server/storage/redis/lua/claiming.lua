@@ -1,4 +1,4 @@
--- Handing out jobs in two steps: look reads all that lease may write. ARGV: 3 to 6 of claim.lua.
+-- Handing out jobs in two steps: look reads all that lease may write. ARGV: 3 to 11 of claim.lua.
 
 -- How long a repeat finds what the lane's newest claim got: its number, then a job a line.
 local KEEP_CLAIM_MS = 60000
@@ -14,11 +14,11 @@ local function claimed(job)
 end
 
 local TOKEN_BYTES = 16
-local function token_of(i) return string.sub(ARGV[6], (i - 1) * TOKEN_BYTES + 1, i * TOKEN_BYTES) end
+local function token_of(i) return string.sub(ARGV[11], (i - 1) * TOKEN_BYTES + 1, i * TOKEN_BYTES) end
 
 -- `more` may leave the line before it is leased from.
 local function look(held, more)
-  local number, max, max_bytes, lease = struct.unpack('<dddd', ARGV[5])
+  local number, max, max_bytes, lease = unpack(ARGV, 5, 8)
   local owner = ME .. '.' .. ARGV[3]
   local key = QUEUE .. 'c:' .. owner
   local before = call('GET', key) or '-1'

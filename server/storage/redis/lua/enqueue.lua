@@ -1,17 +1,17 @@
 #!lua
 -- Stores a job, joins it, or answers what is kept. Without allow-oom: a full Redis refuses it before it starts.
 -- ARGV: 3 listen ("waiters", "watchers", "") 4 hungryHere 5 job 6 request 7 digest 8 on_duplicate 9 reject_payload_mismatch
---       10 delay, max_length, max_bytes, priority, max_attempts, run_timeout, start_timeout, result_ttl: doubles
---       11 backoff ("": the default) 12 envelope 13 payload 14 lane to lease it for at once ("": none) 15 worker 16 token 17 lease
+--       10 delay 11 max_length 12 max_bytes 13 priority 14 max_attempts 15 run_timeout 16 start_timeout 17 result_ttl
+--       18 backoff ("": the default) 19 envelope 20 payload 21 lane to lease it for at once ("": none) 22 worker 23 token 24 lease
 -- Returns {"exists" | "mismatch" | disposition, status, mismatch, tell, wake, 1 if the queue had never had a job,
 --          and if it was leased: {attempt, fence, runTimeoutLeft, createTime, version, tell}},
 --         or {"queue_full", "max_length" | "max_bytes"}
 -- Cost: O(log jobs of the queue)
-local list, hungry_here, id, request, digest, policy, reject_mismatch
-local numbers, backoff, envelope, payload, lane, worker, token, lease
+local list, hungry_here, id, request, digest, policy, reject_mismatch, delay, max_length, max_bytes, priority
+local max_attempts, run_timeout, start_timeout, result_ttl, backoff, envelope, payload, lane, worker, token, lease
 
 -- lifecycle.overLimit
-local function over_limit(max_length, max_bytes)
+local function over_limit()
   if max_length < math.huge and unfinished() >= max_length then return 'max_length' end
   if max_bytes < math.huge and bytes_held() + #envelope + #payload > max_bytes then return 'max_bytes' end
 end
@@ -21,14 +21,14 @@ local function claimed(job)
 end
 
 local function create(previous)
-  local delay, max_length, max_bytes = struct.unpack('<ddd', numbers)
-  local limit = over_limit(max_length, max_bytes)
+  local limit = over_limit()
   if limit then return { 'queue_full', limit } end
   local at_once = lane ~= '' and delay == 0 and line_length() == 0 and not paused()
   local seq = next_number()
   local job = fresh(id)
   job.state, job.version, job.seq = delay > 0 and 'scheduled' or 'queued', NOW_US, seq
-  job.priority, job.maxAttempts, job.runTimeoutMs, job.startTimeoutMs, job.resultTtlMs = struct.unpack('<ddddd', numbers, 25)
+  job.priority, job.maxAttempts, job.resultTtlMs = priority, max_attempts, result_ttl
+  job.runTimeoutMs, job.startTimeoutMs = run_timeout, start_timeout
   job.createTime, job.dueTime, job.backoff = NOW, delay > 0 and NOW + delay or 0, backoff
   job.requestId, job.digest, job.envelope, job.payloadBytes = request, digest, envelope, #payload
   if previous then
@@ -38,7 +38,7 @@ local function create(previous)
   local told = previous and tell(job, true) or ''
   listen(job, list)
   local status = short(job)
-  if at_once then claim(job, token, tonumber(lease), ME .. '.' .. lane, worker) end
+  if at_once then claim(job, token, lease, ME .. '.' .. lane, worker) end
   save(job, 'p', payload)
   return { 'created', status, 0, told, wake(job, hungry_here), seq == 1 and 1 or 0, at_once and claimed(job) }
 end
@@ -69,7 +69,8 @@ end
 
 local function verb()
   list, hungry_here, id, request, digest, policy, reject_mismatch,
-    numbers, backoff, envelope, payload, lane, worker, token, lease = unpack(ARGV, 3, 17)
+    delay, max_length, max_bytes, priority, max_attempts, run_timeout, start_timeout, result_ttl,
+    backoff, envelope, payload, lane, worker, token, lease = unpack(ARGV, 3, 24)
   local old = find(id)
   return old and decide(old) or create()
 end

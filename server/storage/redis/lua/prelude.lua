@@ -76,13 +76,6 @@ local function reply_of(verb)
   return reply
 end
 
--- A call of one verb.
-local function whole_call(verb)
-  local reply = reply_of(verb)
-  flush()
-  return reply
-end
-
 -- Redis collects a finished job this long after its time, in case no broker did. Milliseconds.
 local COLLECT_AFTER = 60000
 local MAX_PER_KIND = 100

@@ -7,7 +7,7 @@ local function end_attempt(job, at, kind, jitter, message)
     return 'p'
   elseif kind == 'failed' then
     local failure_kind, retryable, retry_after = unpack(ARGV, at + 7, at + 9)
-    return fail(job, failure_kind, message, retryable, tonumber(retry_after), tonumber(jitter)) and 'o'
+    return fail(job, failure_kind, message, retryable, tonumber(retry_after), jitter) and 'o'
   elseif kind == 'released' then
     release(job)
   elseif kind == 'cancelled' then
