@@ -15,6 +15,7 @@ import { Code, ConnectError, type CallOptions as ConnectOptions } from "@connect
 import { WaitTimeoutSchema } from "../gen/queuecall/v1/broker_pb.js";
 import { reconnectMs } from "../protocol/backoff.ts";
 import type { Clock, Timer } from "../protocol/clock.ts";
+import type { Dated, Deadlines } from "../protocol/deadlines.ts";
 import {
   BrokerUnavailableError,
   fromConnectError,
@@ -54,8 +55,13 @@ export interface CallContext {
   retry: RetryOptions | false;
   /** Aborted when the client closes. */
   closing: AbortSignal;
-  /** Calls under way, told then: a listener of the signal for each would be looked for among all of them when its call ends. */
-  open: Set<{ closed(reason: unknown): void }>;
+  /** Calls under way, by when their time is over. The client tells them when it closes. */
+  open: Deadlines<CallUnderWay>;
+}
+
+export interface CallUnderWay extends Dated {
+  expire(): void;
+  closed(reason: unknown): void;
 }
 
 export interface CallSpec<T> {
@@ -85,7 +91,9 @@ interface Attempt {
   limit?: Timer;
 }
 
-class Call<T> {
+class Call<T> implements CallUnderWay {
+  until: number;
+  place = -1;
   readonly #context: CallContext;
   readonly #spec: CallSpec<T>;
   readonly #answer = Promise.withResolvers<T>();
@@ -100,31 +108,32 @@ class Call<T> {
   /** Whether the broker may have acted, or is known to have stored the job. */
   #accepted: "no" | "unknown" | "yes" = "no";
   #lastError: unknown;
+  /** After the time is over: for the broker's last word. */
   #timer: Timer | undefined;
 
   constructor(context: CallContext, spec: CallSpec<T>) {
     this.#context = context;
     this.#spec = spec;
     this.#deadline = context.clock.monotonic() + spec.timeoutMs;
+    this.until = spec.timeoutMs === 0 ? this.#deadline + POLL_MS : this.#deadline;
   }
 
   async run(): Promise<T> {
-    const { signal, timeoutMs } = this.#spec;
-    const { clock, closing, open } = this.#context;
+    const { signal } = this.#spec;
+    const { closing, open } = this.#context;
     signal?.throwIfAborted();
     if (closing.aborted) throw closing.reason;
 
-    // This timer is what keeps the process alive during the call, and what ends it even if no RPC ever settles.
-    this.#timer = clock.setTimer(() => this.#expire(), timeoutMs === 0 ? POLL_MS : timeoutMs);
+    // This is what keeps the process alive during the call, and what ends it even if no RPC ever settles.
+    open.add(this);
     const onAbort = () => void this.#abort();
     signal?.addEventListener("abort", onAbort);
-    open.add(this);
     void this.#loop().catch((error) => this.#reject(error));
     try {
       return await this.#answer.promise;
     } finally {
       this.#end();
-      this.#timer.cancel();
+      this.#timer?.cancel();
       signal?.removeEventListener("abort", onAbort);
       open.delete(this);
     }
@@ -205,7 +214,7 @@ class Call<T> {
     return failure;
   }
 
-  #expire(): void {
+  expire(): void {
     const { queue, jobId, timeoutMs, waits } = this.#spec;
     this.#expired = true;
     if (this.#attempt) this.#limit(this.#attempt);

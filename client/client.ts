@@ -3,6 +3,7 @@ import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { AdminService } from "../gen/queuecall/v1/admin_pb.js";
 import { BrokerService } from "../gen/queuecall/v1/broker_pb.js";
 import { systemClock } from "../protocol/clock.ts";
+import { Deadlines } from "../protocol/deadlines.ts";
 import { defineQueue, type QueueDefinition } from "../protocol/define-queue.ts";
 import { Batches } from "./batches.ts";
 import type { CallContext } from "./call.ts";
@@ -78,14 +79,14 @@ export function createQueueClient(options: QueueClientOptions): QueueClient {
     clock,
     interceptors: token === undefined ? interceptors : [bearer(token), ...interceptors],
   });
-  const open: CallContext["open"] = new Set();
+  const open: CallContext["open"] = new Deadlines(clock, (call) => call.expire(), { unref: false });
   const batches = new Batches();
   const context = { links, clock, retry, closing: closing.signal, open, defaults, logger, tracing, batches };
 
   const close = async () => {
     const closed = new QueuecallError("CLIENT_CLOSED", "the client is closed");
     closing.abort(closed);
-    for (const call of open) call.closed(closed);
+    for (const call of [...open]) call.closed(closed);
     await links.close();
   };
   const queue = (target: string | QueueDefinition<never, never, never, never>) => {

@@ -14,16 +14,21 @@ export interface Dated {
 export class Deadlines<T extends Dated> implements Iterable<T> {
   readonly #clock: Clock;
   readonly #expired: (item: T) => void;
+  readonly #unref: boolean;
   /** Each is due no later than those at twice its place, plus one and two. */
   readonly #heap: T[] = [];
   /** At the first deadline, or before it. */
   #timer: Timer | undefined;
   #at = Number.POSITIVE_INFINITY;
 
-  /** @param expired told of each whose time is over; it is watched no more then */
-  constructor(clock: Clock, expired: (item: T) => void) {
+  /**
+   * @param expired told of each whose time is over; it is watched no more then
+   * @param options unref: false keeps the process alive as long as anything is watched. Default: true
+   */
+  constructor(clock: Clock, expired: (item: T) => void, { unref = true }: { unref?: boolean } = {}) {
     this.#clock = clock;
     this.#expired = expired;
+    this.#unref = unref;
   }
 
   get size(): number {
@@ -41,9 +46,11 @@ export class Deadlines<T extends Dated> implements Iterable<T> {
     if (place < 0) return false;
     item.place = -1;
     const last = this.#heap.pop() as T;
-    if (last === item) return true;
-    this.#rise(last, place);
-    if (last.place === place) this.#sink(last, place);
+    if (last !== item) {
+      this.#rise(last, place);
+      if (last.place === place) this.#sink(last, place);
+    }
+    if (!this.#unref && this.#heap.length === 0) this.#sleep();
     return true;
   }
 
@@ -53,8 +60,7 @@ export class Deadlines<T extends Dated> implements Iterable<T> {
   }
 
   close(): void {
-    this.#timer?.cancel();
-    this.#at = Number.POSITIVE_INFINITY;
+    this.#sleep();
     for (const item of this.#heap.splice(0)) item.place = -1;
   }
 
@@ -91,10 +97,15 @@ export class Deadlines<T extends Dated> implements Iterable<T> {
     item.place = place;
   }
 
+  #sleep(): void {
+    this.#timer?.cancel();
+    this.#at = Number.POSITIVE_INFINITY;
+  }
+
   #wakeAt(at: number): void {
     this.#timer?.cancel();
     this.#at = at;
-    this.#timer = this.#clock.setTimer(() => this.#look(), at - this.#clock.monotonic(), { unref: true });
+    this.#timer = this.#clock.setTimer(() => this.#look(), at - this.#clock.monotonic(), { unref: this.#unref });
   }
 
   #look(): void {

@@ -3,6 +3,7 @@ import type { Delivery, Lost, ProgressReport } from "../gen/queuecall/v1/worker_
 import type { Clock } from "../protocol/clock.ts";
 import { plainCodec } from "../protocol/codec.ts";
 import { Code } from "../protocol/errors.ts";
+import { Table } from "../protocol/table.ts";
 import { Attempt, type AttemptHost, type Task, tokenText } from "./attempt.ts";
 import type { StopReason } from "./errors.ts";
 import type { Logger } from "./logger.ts";
@@ -30,7 +31,7 @@ export interface JobsHost {
 export class Jobs {
   readonly #host: JobsHost;
   readonly #attemptHost: AttemptHost;
-  readonly #attempts = new Map<string, Attempt>();
+  readonly #attempts = new Table<string, Attempt>();
   readonly #ended = new Set<string>();
   readonly #slots: Slots;
 

@@ -10,6 +10,7 @@ import {
   type WorkerFrame,
   WorkerFrameSchema,
 } from "../gen/queuecall/v1/worker_pb.js";
+import { Table } from "../protocol/table.ts";
 
 /** Frames are cut at about this size, so that a pong never waits long behind results. */
 const FRAME_BYTES = 1024 * 1024;
@@ -23,9 +24,9 @@ export class Outbox {
   pong: bigint | undefined;
   drain: string | undefined;
   /** Each keyed by lease token, so that the newest replaces the one before. */
-  readonly renewals = new Map<string, Renewal>();
-  readonly progress = new Map<string, ProgressReport>();
-  readonly settlements = new Map<string, Settlement>();
+  readonly renewals = new Table<string, Renewal>();
+  readonly progress = new Table<string, ProgressReport>();
+  readonly settlements = new Table<string, Settlement>();
 
   get empty(): boolean {
     return (
@@ -41,7 +42,7 @@ export class Outbox {
   /** The next frame, not larger than FRAME_BYTES unless a single result is. What it holds has left the box. */
   next(): WorkerFrame {
     let room = FRAME_BYTES;
-    const cut = <T>(items: Map<string, T>, sizeOf: (item: T) => number): T[] => {
+    const cut = <T>(items: Table<string, T>, sizeOf: (item: T) => number): T[] => {
       const taken: T[] = [];
       for (const [key, item] of items) {
         const size = sizeOf(item);

@@ -8,6 +8,7 @@ import { type Settled, Settled_Result, type Settlement, SettlementSchema } from 
 import { reconnectMs } from "../protocol/backoff.ts";
 import type { Clock, Timer } from "../protocol/clock.ts";
 import { Code } from "../protocol/errors.ts";
+import { Table } from "../protocol/table.ts";
 import type { Attempt } from "./attempt.ts";
 import type { Logger } from "./logger.ts";
 import { settlementBytes } from "./outbox.ts";
@@ -33,7 +34,7 @@ export interface SettlementsHost {
 
 export class Settlements {
   readonly #host: SettlementsHost;
-  readonly #pending = new Map<bigint, Pending>();
+  readonly #pending = new Table<bigint, Pending>();
   #ids = 0n;
 
   constructor(host: SettlementsHost) {

@@ -1,5 +1,6 @@
 /** Which attempts run and which wait for room, in order of arrival. */
 import type { Clock } from "../protocol/clock.ts";
+import { Table } from "../protocol/table.ts";
 import type { Attempt } from "./attempt.ts";
 import type { Outcome } from "./outcome.ts";
 
@@ -12,8 +13,8 @@ export interface SlotsHost {
 export class Slots {
   readonly #concurrency: number;
   readonly #host: SlotsHost;
-  readonly #waiting = new Set<Attempt>();
-  readonly #running = new Set<Attempt>();
+  readonly #waiting = new Table<string, Attempt>();
+  readonly #running = new Table<string, Attempt>();
   #starting = false;
 
   constructor(concurrency: number, host: SlotsHost) {
@@ -22,29 +23,29 @@ export class Slots {
   }
 
   get running(): readonly Attempt[] {
-    return [...this.#running];
+    return [...this.#running.values()];
   }
 
   /** Handlers that still run although their job is not ours any more. Each takes room that no delivery can use. */
   get strays(): number {
     let count = 0;
-    for (const attempt of this.#running) if (attempt.phase !== "running") count++;
+    for (const attempt of this.#running.values()) if (attempt.phase !== "running") count++;
     return count;
   }
 
   add(attempt: Attempt): void {
-    this.#waiting.add(attempt);
+    this.#waiting.set(attempt.token, attempt);
     this.#startSoon();
   }
 
   /** Takes an attempt out of the line. False: it was not in it. */
   remove(attempt: Attempt): boolean {
-    return this.#waiting.delete(attempt);
+    return this.#waiting.delete(attempt.token);
   }
 
   /** Empties the line. */
   removeAll(): Attempt[] {
-    const all = [...this.#waiting];
+    const all = [...this.#waiting.values()];
     this.#waiting.clear();
     return all;
   }
@@ -55,18 +56,18 @@ export class Slots {
     this.#starting = true;
     this.#host.clock.defer(() => {
       this.#starting = false;
-      for (const attempt of this.#waiting) {
+      for (const attempt of this.#waiting.values()) {
         if (this.#running.size >= this.#concurrency) return;
-        this.#waiting.delete(attempt);
+        this.#waiting.delete(attempt.token);
         void this.#run(attempt);
       }
     });
   }
 
   async #run(attempt: Attempt): Promise<void> {
-    this.#running.add(attempt);
+    this.#running.set(attempt.token, attempt);
     const outcome = await attempt.run();
-    this.#running.delete(attempt);
+    this.#running.delete(attempt.token);
     if (this.#waiting.size > 0) this.#startSoon();
     this.#host.ended(attempt, outcome);
   }

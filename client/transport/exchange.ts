@@ -14,6 +14,7 @@ import {
 } from "../../gen/queuecall/v1/multiplex_pb.js";
 import type { Clock } from "../../protocol/clock.ts";
 import { EXCHANGE_FRAME_BYTES, MAX_CALLS_IN_FLIGHT, PROTOCOL_VERSION } from "../../protocol/limits.ts";
+import { Table } from "../../protocol/table.ts";
 import { decode, encode } from "../../protocol/wire.ts";
 import { type Connection, NotSentError } from "./connection.ts";
 import { Envelopes } from "./envelopes.ts";
@@ -43,7 +44,7 @@ export class Exchange {
   readonly authorization: string | null;
   readonly #connection: Carrier;
   readonly #clock: Clock;
-  readonly #calls = new Map<number, Waiting>();
+  readonly #calls = new Table<number, Waiting>();
   readonly #envelopes = new Envelopes((message) => this.#received(message));
   #stream: ClientHttp2Stream | undefined;
   #outbox: ExchangeCall[] = [];

@@ -1,6 +1,7 @@
 /** The leases that one stream holds: delivered, not settled. */
 import type { Clock, Timer } from "../../protocol/clock.ts";
 import { PROGRESS_INTERVAL_MS } from "../../protocol/limits.ts";
+import { Table } from "../../protocol/table.ts";
 import type { Progress } from "../job/job.ts";
 import type { Claimed } from "../storage/storage.ts";
 import type { LeaseRef } from "./frames.ts";
@@ -28,7 +29,7 @@ interface Entry extends Lease {
 export class Leases {
   readonly #clock: Clock;
   /** By job: a newer lease of a job voids the one before. */
-  readonly #byJob = new Map<string, Entry>();
+  readonly #byJob = new Table<string, Entry>();
 
   constructor(clock: Clock) {
     this.#clock = clock;

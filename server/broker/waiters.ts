@@ -6,6 +6,7 @@
  */
 import type { Clock, Timer } from "../../protocol/clock.ts";
 import { type Dated, Deadlines } from "../../protocol/deadlines.ts";
+import { Table } from "../../protocol/table.ts";
 import { isTerminal, type JobKey, type JobStatus } from "../job/job.ts";
 import type { Storage } from "../storage/storage.ts";
 
@@ -60,7 +61,7 @@ export class Waiters {
   readonly #deadlines: Deadlines<Waiter>;
   readonly #storage: Storage;
   readonly #sweepIntervalMs: number;
-  readonly #byKey = new Map<string, Entry>();
+  readonly #byKey = new Table<string, Entry>();
   readonly #rereads = new Map<string, JobKey>();
   #rereading = false;
   #size = 0;

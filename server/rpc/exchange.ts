@@ -12,6 +12,7 @@ import type { Clock, Timer } from "../../protocol/clock.ts";
 import { type Dated, Deadlines } from "../../protocol/deadlines.ts";
 import { CallError } from "../../protocol/errors.ts";
 import { MAX_CALLS_IN_FLIGHT, PROTOCOL_VERSION } from "../../protocol/limits.ts";
+import { Table } from "../../protocol/table.ts";
 import type { Call } from "../broker/callers.ts";
 import type { Access } from "./access.ts";
 import type { ByteLink } from "./byte-link.ts";
@@ -83,9 +84,9 @@ export class ExchangeStream {
   readonly #link: ByteLink;
   readonly #enter: Enter;
   readonly #replies: ReplyBox;
-  readonly #calls = new Map<number, CallInFlight>();
+  readonly #calls = new Table<number, CallInFlight>();
   /** Arrived and not begun. */
-  readonly #inbox = new Map<number, ExchangeCall>();
+  readonly #inbox = new Table<number, ExchangeCall>();
   #pumping = false;
   #greeted = false;
   #callerEnded = false;

@@ -30,6 +30,22 @@ describe("deadlines", () => {
     expect([deadlines.size, clock.timers]).toEqual([0, 0]);
   });
 
+  test("the process is kept alive, where that is wanted, as long as anything is watched and no longer", async () => {
+    const { clock, item } = rig();
+    const deadlines = new Deadlines<Item>(clock, () => {}, { unref: false });
+    const [a, b] = [item("a", 100), item("b", 200)];
+    deadlines.add(a);
+    deadlines.add(b);
+    deadlines.delete(a);
+    expect(clock.timers).toBe(1);
+    deadlines.delete(b);
+    expect(clock.timers).toBe(0);
+    deadlines.add(a);
+    expect(clock.timers).toBe(1);
+    await clock.advance(100);
+    expect(clock.timers).toBe(0);
+  });
+
   test("there is one timer, and none for what has no end", async () => {
     const { clock, deadlines, item } = rig();
     for (let n = 0; n < 1_000; n++) deadlines.add(item("", 1_000 - n));

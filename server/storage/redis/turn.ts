@@ -1,6 +1,7 @@
 /**
  * What is asked in one turn of the event loop. It leaves at its end and in one write, since a system call each would cost
  * as much as all the rest; and verbs of one queue that follow each other leave as one call of the server: decisions/0022.
+ * A call that is full leaves at once, so that the server is at work while the next one is made ready.
  */
 import { Redis } from "ioredis";
 import type { Clock } from "../../../protocol/clock.ts";
@@ -8,7 +9,7 @@ import type { Client, Reply } from "./client.ts";
 import { Library, type Verb } from "./library.ts";
 
 /** Verbs of one call: each takes the server some hundredths of a millisecond, and nobody else is served meanwhile. */
-const MAX_VERBS = 32;
+const MAX_VERBS = 16;
 
 /** A verb, or anything else that is sent by itself. */
 export type Request = Verb | { send(client: Client): Promise<Reply> };
@@ -30,7 +31,7 @@ export class Turn {
   readonly #library: Library;
   #calls: Call[] = [];
   /** The newest call about a queue, by its first key: what follows it may join it. */
-  readonly #newest = new Map<string, Call>();
+  #newest = new Map<string, Call>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -39,11 +40,12 @@ export class Turn {
 
   /** Verbs of one queue run in the order in which they were asked for. */
   add(client: Client, request: Request, asker: Asker): void {
-    if (this.#calls.length === 0) this.#clock.defer(() => this.#end());
+    if (this.#calls.length === 0) this.#clock.defer(() => this.#leave());
     const newest = "keys" in request ? this.#newest.get(request.keys[0]!) : undefined;
-    if (newest?.client === client && newest.requests.length < MAX_VERBS && joins(request, newest.requests[0]!)) {
+    if (newest?.client === client && joins(request, newest.requests[0]!)) {
       newest.requests.push(request);
       newest.askers.push(asker);
+      if (newest.requests.length === MAX_VERBS) this.#leave();
       return;
     }
     const call = { client, requests: [request], askers: [asker] };
@@ -51,10 +53,10 @@ export class Turn {
     if ("keys" in request) this.#newest.set(request.keys[0]!, call);
   }
 
-  #end(): void {
+  #leave(): void {
     const calls = this.#calls;
     this.#calls = [];
-    this.#newest.clear();
+    this.#newest = new Map();
     const streams = new Set<Redis["stream"]>();
     for (const { client } of calls) if (client instanceof Redis && client.stream) streams.add(client.stream);
     for (const stream of streams) stream.cork();
