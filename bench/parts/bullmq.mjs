@@ -7,18 +7,18 @@ let queue;
 let events;
 
 answer({
-  async connect({ port, concurrency, handlerMs }) {
+  async connect({ port, prefix, concurrency, handlerMs }) {
     const connection = { host: "127.0.0.1", port, maxRetriesPerRequest: null };
     if (concurrency !== undefined) {
       const handle = async (job) => {
         if (handlerMs > 0) await pause(handlerMs);
         return job.data;
       };
-      await new Worker("q", handle, { connection, concurrency }).waitUntilReady();
+      await new Worker("q", handle, { connection, prefix, concurrency }).waitUntilReady();
       return;
     }
-    queue = new Queue("q", { connection });
-    events = new QueueEvents("q", { connection });
+    queue = new Queue("q", { connection, prefix });
+    events = new QueueEvents("q", { connection, prefix });
     await Promise.all([queue.waitUntilReady(), events.waitUntilReady()]);
   },
   wait({ bytes, ...load }) {

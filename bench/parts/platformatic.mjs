@@ -6,8 +6,8 @@ import { answer } from "./part.ts";
 let queue;
 
 answer({
-  async connect({ url, concurrency, handlerMs }) {
-    queue = new Queue({ storage: new RedisStorage({ url }), concurrency: concurrency ?? 1 });
+  async connect({ url, prefix, concurrency, handlerMs }) {
+    queue = new Queue({ storage: new RedisStorage({ url, keyPrefix: `${prefix}:` }), concurrency: concurrency ?? 1 });
     if (concurrency !== undefined) {
       queue.execute(async (job) => {
         if (handlerMs > 0) await pause(handlerMs);

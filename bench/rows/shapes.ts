@@ -57,18 +57,22 @@ export const shapes: Scenario[] = [
   {
     name: "handlers",
     title: "handlers that take their time: 100 of them, 200 calls in flight",
-    how: "queuecall: 100 worker streams with one handler each; peers: one worker with 100 handlers, which is cheaper for them",
+    how: "one worker with 100 handlers; streams: 100 worker streams with one handler each, as of 100 processes",
     contenders: {
-      "1 ms": waiting({ ...redis, workers: 100, concurrency: 1, handlerMs: 1 }, 200),
+      "1 ms": waiting({ ...redis, concurrency: 100, handlerMs: 1 }, 200),
+      "1 ms, 100 streams": waiting({ ...redis, workers: 100, concurrency: 1, handlerMs: 1 }, 200),
       "1 ms @platformatic/job-queue": onRedis("platformatic.mjs", { inFlight: 200, concurrency: 100, handlerMs: 1 }),
       "1 ms bullmq": onRedis("bullmq.mjs", { inFlight: 200, concurrency: 100, handlerMs: 1 }),
-      "50 ms": waiting({ ...redis, workers: 100, concurrency: 1, handlerMs: 50 }, 200),
+      "50 ms": waiting({ ...redis, concurrency: 100, handlerMs: 50 }, 200),
+      "50 ms, 100 streams": waiting({ ...redis, workers: 100, concurrency: 1, handlerMs: 50 }, 200),
       "50 ms @platformatic/job-queue": onRedis("platformatic.mjs", { inFlight: 200, concurrency: 100, handlerMs: 50 }),
       "50 ms bullmq": onRedis("bullmq.mjs", { inFlight: 200, concurrency: 100, handlerMs: 50 }),
     },
     ratios: [
       { figure: "rate", of: "1 ms", over: "1 ms @platformatic/job-queue" },
+      { figure: "rate", of: "1 ms", over: "1 ms bullmq" },
       { figure: "rate", of: "50 ms", over: "50 ms @platformatic/job-queue" },
+      { figure: "rate", of: "50 ms", over: "50 ms bullmq" },
     ],
   },
   {

@@ -24,7 +24,9 @@ export function onRedis(file: "platformatic.mjs" | "bullmq.mjs", shape: PeerShap
   const { inFlight, bytes = 200, concurrency = 64, handlerMs = 0 } = shape;
   return async (stage, size) => {
     const { url, port, pid } = await stage.redis();
-    const { calling, processes } = await started(stage, file, { url, port, concurrency, handlerMs }, { url, port });
+    // Else the worker of one contender would take the jobs of another.
+    const caller = { url, port, prefix: stage.keyspace() };
+    const { calling, processes } = await started(stage, file, { ...caller, concurrency, handlerMs }, caller);
     const load = { inFlight, bytes, seconds: size.seconds };
     return () => withUsage({ ...processes, storage: pid }, () => calling.ask<Seen>("wait", load));
   };
@@ -35,7 +37,7 @@ export function addBulk({ inFlight, batch }: { inFlight: number; batch: number }
   return async (stage, size) => {
     const { port, pid } = await stage.redis();
     const caller = await stage.part("bullmq.mjs");
-    await caller.ask("connect", { port });
+    await caller.ask("connect", { port, prefix: stage.keyspace() });
     const load = { inFlight, batch, bytes: 200, seconds: size.seconds };
     return () => withUsage({ client: caller.pid, storage: pid }, () => caller.ask<Seen>("enqueue", load));
   };
