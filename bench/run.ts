@@ -19,7 +19,7 @@ import { shapes } from "./rows/shapes.ts";
 import { Stage } from "./stage.ts";
 
 const sizes: Record<"whole" | "quick" | "tiny", Size> = {
-  whole: { warmUps: 3, rounds: 5, seconds: 1.75, of: (count) => count, contenders: Number.POSITIVE_INFINITY },
+  whole: { warmUps: 3, rounds: 5, seconds: 1.5, of: (count) => count, contenders: Number.POSITIVE_INFINITY },
   quick: {
     warmUps: 1,
     rounds: 1,

@@ -52,7 +52,9 @@ export class Stage implements AsyncDisposable {
   async broker(storage: string, { through = [] }: { through?: string[] } = {}): Promise<BrokerProcess> {
     const serve = [join(root, "cli/main.ts"), "serve", "--storage", storage, "--grpc", "127.0.0.1:0"];
     const [program = process.execPath, ...args] = [...through, process.execPath, ...serve, "--log-level", "error"];
-    const child = new Child([...args, "--http", "127.0.0.1:0"], { program, cwd: await this.folder() });
+    // A tracer that is ended may leave the broker behind.
+    const group = through.length > 0;
+    const child = new Child([...args, "--http", "127.0.0.1:0"], { program, cwd: await this.folder(), group });
     this.#stack.use(child);
     const [, address = "", http = ""] = await child.line(/^ready grpc=(\S+) http=(\S+)/);
     // Under a tracer the broker is the tracer's child.
