@@ -76,15 +76,22 @@ export function waiting(shape: Shape, inFlight: number): Contender {
     const { broker, processes } = system;
     const caller = await system.caller();
     const { part, work } = await system.worker();
-    await part.ask("start", work);
+    // Else it would work off its backlog while others are measured.
+    const rests = (shape.priority ?? 0) !== 0;
+    if (!rests) await part.ask("start", work);
     const slots = Math.max(1, Math.min(inFlight, size.of(inFlight * 1_000)));
     return async () => {
+      if (rests) {
+        await part.ask("start", work);
+        await caller.ask("wait", { inFlight: 1, seconds: size.seconds / 10 });
+      }
       await broker.metrics(); // Starts the event loop's histogram afresh.
       const before = await asked(stage, shape);
       const load = { inFlight: slots, seconds: size.seconds };
       const sample = await withUsage(processes, () => caller.ask<Seen>("wait", load));
       const now = await asked(stage, shape);
       for (const [what, count] of Object.entries(now)) sample[what] = (count - before[what]!) / sample.calls!;
+      if (rests) await part.ask("stop");
       return { ...sample, ...loopDelay(await broker.metrics()) };
     };
   };
