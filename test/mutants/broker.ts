@@ -228,7 +228,6 @@ export const broker: readonly Mutant[] = [
     file: "protocol/clock.ts",
     find: "Math.min(this.#left, MAX_TIMER_MS)",
     replace: "this.#left",
-    tests: ["test/client/calls.test.ts"],
-    only: /holds for timeouts/,
+    tests: ["test/protocol/clock.test.ts"],
   },
 ];

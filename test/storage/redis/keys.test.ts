@@ -101,6 +101,24 @@ describe.skipIf(redisUnavailable)(`keys in Redis${redisUnavailable ? ` (skipped:
     expect(await one.announced()).toEqual(new Map());
   });
 
+  test("the name of an empty queue stays as long as somebody may have written it to use it", async () => {
+    const server = await serverOf();
+    let offset = 0;
+    const clockOffsetMs = () => offset;
+    const [one, two] = await Promise.all(
+      ["b1", "b2"].map((brokerId) => storageOn(server.url, { brokerId, clockOffsetMs })),
+    );
+    await one!.pause(QUEUE, true);
+    await one!.pause(QUEUE, false);
+    offset = UNUSED - 60_000;
+    const looked = await two!.tick({ queue: QUEUE, jitter: 0, hungryHere: true });
+    expect([looked.queued, looked.gone ?? false]).toEqual([0, false]);
+    expect(await two!.queues()).toEqual({ queues: [QUEUE] });
+    offset = UNUSED + 60_000;
+    expect(await two!.tick({ queue: QUEUE, jitter: 0, hungryHere: true })).toMatchObject({ gone: true });
+    expect(await two!.queues()).toEqual({ queues: [] });
+  });
+
   test("a queue is not unnamed under an enqueue by whoever last wrote its name long ago", async () => {
     const server = await serverOf();
     let offset = 0;
