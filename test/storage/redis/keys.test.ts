@@ -101,47 +101,47 @@ describe.skipIf(redisUnavailable)(`keys in Redis${redisUnavailable ? ` (skipped:
     expect(await one.announced()).toEqual(new Map());
   });
 
-  test("the name of an empty queue stays as long as somebody may have written it to use it", async () => {
+  /** A queue that has a name and no jobs, and two brokers; the first wrote the name. */
+  async function emptyQueueOfTwo(clockOffsetMs: () => number) {
     const server = await serverOf();
+    const [one, two] = await Promise.all([
+      storageOn(server.url, { brokerId: "b1", clockOffsetMs }),
+      storageOn(server.url, { brokerId: "b2", clockOffsetMs }),
+    ]);
+    await one.pause(QUEUE, true);
+    await one.pause(QUEUE, false);
+    return { server, one, two };
+  }
+
+  test("the name of an empty queue stays as long as somebody may have written it to use it", async () => {
     let offset = 0;
-    const clockOffsetMs = () => offset;
-    const [one, two] = await Promise.all(
-      ["b1", "b2"].map((brokerId) => storageOn(server.url, { brokerId, clockOffsetMs })),
-    );
-    await one!.pause(QUEUE, true);
-    await one!.pause(QUEUE, false);
+    const { two } = await emptyQueueOfTwo(() => offset);
     offset = UNUSED - 60_000;
-    const looked = await two!.tick({ queue: QUEUE, jitter: 0, hungryHere: true });
+    const looked = await two.tick({ queue: QUEUE, jitter: 0, hungryHere: true });
     expect([looked.queued, looked.gone ?? false]).toEqual([0, false]);
-    expect(await two!.queues()).toEqual({ queues: [QUEUE] });
+    expect(await two.queues()).toEqual({ queues: [QUEUE] });
     offset = UNUSED + 60_000;
-    expect(await two!.tick({ queue: QUEUE, jitter: 0, hungryHere: true })).toMatchObject({ gone: true });
-    expect(await two!.queues()).toEqual({ queues: [] });
+    expect(await two.tick({ queue: QUEUE, jitter: 0, hungryHere: true })).toMatchObject({ gone: true });
+    expect(await two.queues()).toEqual({ queues: [] });
   });
 
   test("a queue is not unnamed under an enqueue by whoever last wrote its name long ago", async () => {
-    const server = await serverOf();
     let offset = 0;
-    const clockOffsetMs = () => offset;
-    const [one, two] = await Promise.all(
-      ["b1", "b2"].map((brokerId) => storageOn(server.url, { brokerId, clockOffsetMs })),
-    );
-    await one!.pause(QUEUE, true);
-    await one!.pause(QUEUE, false);
+    const { server, one, two } = await emptyQueueOfTwo(() => offset);
     offset = UNUSED + 1_000;
     // At every moment of the enqueue, the other broker takes the queue for empty.
     for (let n = 0; n < 50; n++) {
       const [enqueued] = await Promise.all([
-        enqueue(one!, `j${n}`),
-        two!.tick({ queue: QUEUE, jitter: 0, hungryHere: true }),
-        two!.tick({ queue: QUEUE, jitter: 0, hungryHere: true }),
+        enqueue(one, `j${n}`),
+        two.tick({ queue: QUEUE, jitter: 0, hungryHere: true }),
+        two.tick({ queue: QUEUE, jitter: 0, hungryHere: true }),
       ]);
       expect(enqueued).toMatchObject({ disposition: "created" });
-      expect(await two!.queues(), `after j${n}`).toEqual({ queues: [QUEUE] });
-      await claim(one!).then(([job]) => settle(one!, job!, completed()));
+      expect(await two.queues(), `after j${n}`).toEqual({ queues: [QUEUE] });
+      await claim(one).then(([job]) => settle(one, job!, completed()));
       offset += TTL + UNUSED;
       await server.admin.del(...(await server.admin.keys("qc:{q}:c:*")));
-      if (n % 2) await two!.tick({ queue: QUEUE, jitter: 0, hungryHere: true });
+      if (n % 2) await two.tick({ queue: QUEUE, jitter: 0, hungryHere: true });
     }
   });
 
