@@ -1,10 +1,10 @@
 /**
  * The metrics of a broker, for Prometheus: docs/observability.md says what each
- * means. Events come in through the broker's Observer and are counted at once,
- * on counters that are already bound to their labels; everything that has a
- * state now is read when somebody scrapes, and costs nothing until then.
+ * means. Events come in through the broker's Observer and are added up at once
+ * (tally.ts); everything that has a state now is read when somebody scrapes, and
+ * costs nothing until then.
  */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import type { Clock } from "../../protocol/clock.ts";
 import type { Reason } from "../../protocol/errors.ts";
 import type { AttemptEnd, LeaseLoss, Observer } from "../broker/observer.ts";
@@ -12,6 +12,7 @@ import type { Disposition, FailureKind, JobStatus, QueueLimits } from "../job/jo
 import type { BrokerSettings } from "../settings.ts";
 import type { QueueCounts, StorageInfo } from "../storage/storage.ts";
 import { PerQueue } from "./queue-labels.ts";
+import { Distributions, Tallies, type Tally } from "./tally.ts";
 import type { StorageWatch } from "./timed-storage.ts";
 
 /** What is read at a scrape. */
@@ -87,31 +88,29 @@ function processMetrics(): Registry {
 
 /** Counters of one label, each bound when it is first needed. */
 class Counts<Value extends string> {
-  readonly #bind: (value: Value) => Counter.Internal;
-  readonly #bound = new Map<Value, Counter.Internal>();
+  readonly #bind: (value: Value) => Tally;
+  readonly #bound = new Map<Value, Tally>();
 
-  constructor(bind: (value: Value) => Counter.Internal) {
+  constructor(bind: (value: Value) => Tally) {
     this.#bind = bind;
   }
 
   add(value: Value): void {
-    const counter = this.#bound.get(value) ?? this.#bind(value);
-    this.#bound.set(value, counter);
-    counter.inc();
+    (this.#bound.get(value) ?? this.#first(value)).inc();
+  }
+
+  #first(value: Value): Tally {
+    const tally = this.#bind(value);
+    this.#bound.set(value, tally);
+    return tally;
   }
 }
 
 function countingObserver(registry: Registry, clock: Clock): Observer {
   const counter = <Label extends string>(name: string, help: string, ...labelNames: Label[]) =>
-    new Counter({ name: `queuecall_${name}`, help, labelNames, registers: [registry] });
+    new Tallies({ name: `queuecall_${name}`, help, labelNames, registry });
   const histogram = (name: string, help: string) =>
-    new Histogram({
-      name: `queuecall_${name}`,
-      help,
-      labelNames: ["queue"],
-      buckets: JOB_BUCKETS,
-      registers: [registry],
-    });
+    new Distributions({ name: `queuecall_${name}`, help, labelNames: ["queue"], buckets: JOB_BUCKETS, registry });
   const accepted = counter("jobs_accepted_total", "Enqueues answered, by disposition", "queue", "disposition");
   const ended = counter("jobs_ended_total", "Jobs that ended, by outcome", "queue", "outcome");
   const started = counter("attempts_started_total", "Attempts claimed for a worker", "queue");
@@ -161,19 +160,19 @@ function endOf({ state, outcome }: JobStatus): JobEnd {
 }
 
 function storageWatch(registry: Registry): StorageWatch {
-  const registers = [registry];
-  const seconds = new Histogram({
+  const labelNames = ["verb"] as const;
+  const seconds = new Distributions({
     name: "queuecall_storage_seconds",
     help: "Time of a storage verb, failures included",
-    labelNames: ["verb"],
+    labelNames,
     buckets: STORAGE_BUCKETS,
-    registers,
+    registry,
   });
-  const errors = new Counter({
+  const errors = new Tallies({
     name: "queuecall_storage_errors_total",
     help: "Storage verbs that were not confirmed",
-    labelNames: ["verb"],
-    registers,
+    labelNames,
+    registry,
   });
   return {
     verb: (verb) => ({ seconds: seconds.labels({ verb }), errors: errors.labels({ verb }) }),
