@@ -206,23 +206,21 @@ export class Callers {
       ...(listen && { listen }),
       ...(offer && { claim: offer.claim }),
     };
-    const stored = this.#o.refusals
-      .ask(() => this.#o.storage.enqueue(request))
-      .then(
-        (answer) => {
-          leave();
-          try {
-            return this.#accepted(spec, answer);
-          } finally {
-            offer?.answered(answer.kind === "accepted" ? answer.claimed : undefined);
-          }
-        },
-        (error) => {
-          leave();
-          offer?.failed(spec);
-          throw error;
-        },
-      );
+    const stored = this.#o.storage.enqueue(request).then(
+      (answer) => {
+        leave();
+        try {
+          return this.#accepted(spec, answer);
+        } finally {
+          offer?.answered(answer.kind === "accepted" ? answer.claimed : undefined);
+        }
+      },
+      (error) => {
+        leave();
+        offer?.failed(spec);
+        throw this.#o.refusals.of(error);
+      },
+    );
     return this.#unlessTooLate(spec, call, stored);
   }
 
@@ -233,7 +231,16 @@ export class Callers {
     return new Promise<T>((resolve, reject) => {
       const tooLate = { until: this.now + patienceMs, place: -1, reject: () => reject(unconfirmed(jobId)) };
       this.#storing.add(tooLate);
-      stored.then(resolve, reject).then(() => this.#storing.delete(tooLate));
+      stored.then(
+        (value) => {
+          this.#storing.delete(tooLate);
+          resolve(value);
+        },
+        (error) => {
+          this.#storing.delete(tooLate);
+          reject(error);
+        },
+      );
     });
   }
 

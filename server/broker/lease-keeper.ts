@@ -209,16 +209,24 @@ export class LeaseKeeper {
   /** How attempts ended, as the worker says in one frame. The last of a queue fetches what all of them make room for. */
   settle(settlements: readonly Settlement[]): void {
     for (const [, items] of byQueue(settlements)) {
-      const freed = items.filter((item) => this.#leases.settling(item, true)).length;
-      for (const item of items) void this.#settle(item, item === items.at(-1) ? freed : 0);
+      let freed = 0;
+      const leases = items.map((item) => {
+        const lease = this.#leases.find(item);
+        if (lease && !lease.settling) freed++;
+        if (lease) lease.settling = true;
+        return lease;
+      });
+      for (const [i, item] of items.entries()) {
+        void this.#settle(item, leases[i], i === items.length - 1 ? freed : 0);
+      }
     }
   }
 
-  async #settle(settlement: Settlement, freed: number): Promise<void> {
+  async #settle(settlement: Settlement, lease: Lease | undefined, freed: number): Promise<void> {
     this.settling++;
     const { outcome, rejected } = this.#judged(settlement);
     try {
-      const attempt = this.#leases.find(settlement) ?? attemptOf(settlement);
+      const attempt = lease ?? attemptOf(settlement);
       const bytes = outcome.kind === "completed" ? outcome.payload.data.length : 0;
       const answer = await this.#paced(bytes, this.#settleStored(settlement, outcome, attempt, freed));
       this.#leases.drop(settlement);
@@ -227,7 +235,7 @@ export class LeaseKeeper {
       else this.#answer(settlement, answer.kind === "duplicate" ? "duplicate" : "ok");
     } catch (error) {
       if (!(error instanceof StorageUnavailable)) throw error;
-      this.#leases.settling(settlement, false);
+      if (lease) lease.settling = false;
       this.#answer(settlement, "retry");
     } finally {
       this.settling--;

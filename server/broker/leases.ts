@@ -53,12 +53,12 @@ export class Leases {
 
   /** Claimed for this stream. */
   add(job: Claimed): void {
-    this.#put({ ...refOf(job), ...seen(job), since: this.#clock.monotonic() }, false);
+    this.#put(job, seen(job), this.#clock.monotonic(), false);
   }
 
   /** Taken over from an earlier stream of the session, which had received it. */
   adopt(ref: LeaseRef): void {
-    this.#put({ ...refOf(ref), ...unseen }, true);
+    this.#put(ref, unseen, undefined, true);
   }
 
   /** It was renewed. */
@@ -67,19 +67,12 @@ export class Leases {
     if (entry) entry.full = true;
   }
 
-  /** Whether a settlement of it is under way. Answers whether that is new. */
-  settling(ref: LeaseRef, settling: boolean): boolean {
-    const entry = this.#find(ref);
-    if (!entry || entry.settling === settling) return false;
-    entry.settling = settling;
-    return true;
-  }
-
   drop(ref: LeaseRef): void {
-    const entry = this.#find(ref);
-    if (!entry) return;
+    const key = keyOf(ref);
+    const entry = this.#byJob.get(key);
+    if (!entry || !sameToken(entry, ref)) return;
     entry.timer?.cancel();
-    this.#byJob.delete(keyOf(ref));
+    this.#byJob.delete(key);
   }
 
   sent(ref: LeaseRef, seq: bigint): void {
@@ -110,28 +103,42 @@ export class Leases {
     return true;
   }
 
-  #put(lease: LeaseRef & AttemptSeen, received: boolean): void {
-    this.#byJob.get(keyOf(lease))?.timer?.cancel();
-    const entry = {
-      ...lease,
+  #put({ queue, jobId, leaseToken }: LeaseRef, known: Known, since: number | undefined, received: boolean): void {
+    const key = keyOf({ queue, jobId });
+    this.#byJob.get(key)?.timer?.cancel();
+    this.#byJob.set(key, {
+      queue,
+      jobId,
+      leaseToken,
+      attempt: known.attempt,
+      traceparent: known.traceparent,
+      since,
       seq: 0n,
       received,
       full: received,
       settling: false,
       reportedAt: Number.NEGATIVE_INFINITY,
-    };
-    this.#byJob.set(keyOf(lease), { ...entry, report: undefined, timer: undefined });
+      report: undefined,
+      timer: undefined,
+    });
   }
 
   #find(ref: LeaseRef): Entry | undefined {
     const entry = this.#byJob.get(keyOf(ref));
-    return entry && Buffer.compare(entry.leaseToken, ref.leaseToken) === 0 ? entry : undefined;
+    return entry && sameToken(entry, ref) ? entry : undefined;
   }
 }
 
+function sameToken(one: LeaseRef, other: LeaseRef): boolean {
+  return Buffer.compare(one.leaseToken, other.leaseToken) === 0;
+}
+
+/** What a delivery says of its attempt. */
+type Known = Pick<Lease, "attempt" | "traceparent">;
+
 const unseen = { attempt: 0, since: undefined, traceparent: "" };
 
-function seen({ attempt, headers }: Pick<Claimed, "attempt" | "headers">): Pick<Lease, "attempt" | "traceparent"> {
+function seen({ attempt, headers }: Pick<Claimed, "attempt" | "headers">): Known {
   return { attempt, traceparent: headers.traceparent ?? "" };
 }
 

@@ -19,14 +19,19 @@ export class Refusals {
     try {
       return await verb();
     } catch (error) {
-      if (!(error instanceof StorageUnavailable)) throw error;
-      const text =
-        error.accepted === "no"
-          ? "the storage is not available: nothing was stored"
-          : "the storage did not confirm: repeat with the same request_id";
-      const metadata = { accepted: error.accepted };
-      throw this.count(new CallError("STORE_UNAVAILABLE", text, { metadata, retryAfterMs: 500, cause: error }));
+      throw this.of(error);
     }
+  }
+
+  /** What the storage threw, as an error that may cross the wire. */
+  of(error: unknown): unknown {
+    if (!(error instanceof StorageUnavailable)) return error;
+    const text =
+      error.accepted === "no"
+        ? "the storage is not available: nothing was stored"
+        : "the storage did not confirm: repeat with the same request_id";
+    const metadata = { accepted: error.accepted };
+    return this.count(new CallError("STORE_UNAVAILABLE", text, { metadata, retryAfterMs: 500, cause: error }));
   }
 
   /** @throws CallError BROKER_DRAINING */

@@ -39,8 +39,8 @@ abstract class Listener {
 }
 
 /** Those who listen to one job, in the order in which they came. */
-interface Entry {
-  key: JobKey;
+interface Entry extends JobKey {
+  id: string;
   first: Listener | undefined;
   last: Listener | undefined;
 }
@@ -101,7 +101,7 @@ export class Waiters {
     else entry.last = before;
     listener.entry = undefined;
     this.#size--;
-    if (!entry.first) this.#byKey.delete(keyOf(entry.key));
+    if (!entry.first) this.#byKey.delete(entry.id);
   }
 
   /** Tells it when its time is over. */
@@ -126,7 +126,7 @@ export class Waiters {
 
   /** Hints may have been lost: look at every job that somebody here listens to. */
   rereadAll(): void {
-    for (const [id, { key }] of this.#byKey) this.#rereads.set(id, key);
+    for (const [id, { queue, jobId }] of this.#byKey) this.#rereads.set(id, { queue, jobId });
     void this.#drainRereads();
   }
 
@@ -147,7 +147,7 @@ export class Waiters {
     const id = keyOf(key);
     let entry = this.#byKey.get(id);
     if (!entry) {
-      entry = { key: { queue: key.queue, jobId: key.jobId }, first: undefined, last: undefined };
+      entry = { id, queue: key.queue, jobId: key.jobId, first: undefined, last: undefined };
       this.#byKey.set(id, entry);
     }
     listener.entry = entry;

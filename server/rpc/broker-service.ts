@@ -18,9 +18,9 @@ export function brokerService(broker: Broker): { unary: UnaryMethod[]; streams: 
 
   /** Who may not wait learns of states, not of outcomes: asking for work that is done already is no way around it. */
   const told = (status: JobStatus, access?: Access) => {
+    if (access?.permits("wait", status.queue) ?? true) return statusMessage(status, stacks);
     const { outcome, ...rest } = status;
-    const seen = outcome && (access?.permits("wait", status.queue) ?? true);
-    return statusMessage(seen ? status : rest, stacks);
+    return statusMessage(rest, stacks);
   };
   const accepted = ({ status, disposition, payloadMismatch }: Accepted, access?: Access) => ({
     job: told(status, access),

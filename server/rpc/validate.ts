@@ -22,6 +22,8 @@ const NANOS_PER_MS = 1e6;
 const CONTROL = /\p{Cc}/u;
 /** Up to here, to copy what is hashed is cheaper than to make a Hash for it. */
 const COPIED_BYTES = 16 * 1024;
+/** What is hashed is put together here. */
+const copied = Buffer.allocUnsafeSlow(COPIED_BYTES);
 
 const policies: Partial<Record<ProtoOnDuplicate, OnDuplicate>> = {
   [ProtoOnDuplicate.UNSPECIFIED]: "join",
@@ -223,11 +225,15 @@ function tooLarge(field: string, bytes: number, maxBytes: number, remedy: string
 function digestOf(method: string, payload: Payload): Uint8Array {
   if (payload.data.length === 0) return new Uint8Array();
   const about = `${method}\0${payload.contentType}\0`;
-  const digest =
-    payload.data.length <= COPIED_BYTES
-      ? hash("sha256", Buffer.concat([Buffer.from(about), payload.data]), "buffer")
-      : createHash("sha256").update(about).update(payload.data).digest();
-  return digest.subarray(0, 16);
+  return sha256(about, payload.data).subarray(0, 16);
+}
+
+function sha256(about: string, data: Uint8Array): Buffer {
+  const most = about.length * 3 + data.length;
+  if (most > COPIED_BYTES) return createHash("sha256").update(about).update(data).digest();
+  const at = copied.write(about);
+  copied.set(data, at);
+  return hash("sha256", copied.subarray(0, at + data.length), "buffer");
 }
 
 function quoted(value: string): string {
