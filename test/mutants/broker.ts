@@ -56,9 +56,9 @@ export const broker: readonly Mutant[] = [
   {
     name: "settled-twice-frees-twice",
     why: "a worker that says the same end twice in one frame is sent more than it takes",
-    file: "server/broker/leases.ts",
-    find: "!entry || entry.settling === settling",
-    replace: "!entry",
+    file: "server/broker/lease-keeper.ts",
+    find: "lease && !lease.settling",
+    replace: "lease",
     tests: ["test/broker/fused.test.ts"],
   },
   {
