@@ -21,10 +21,10 @@ export function encodePayload({ contentType, messageType, data, headers }: Resul
 }
 
 /** What a job counts for in its queue: Unfinished.bytes. */
-export function bytesOf({ payload, ...envelope }: Envelope & { payload: Payload }): number {
-  const { contentType, messageType, data } = payload;
+export function bytesOf(spec: Envelope & { payload: Payload }): number {
+  const { contentType, messageType, data } = spec.payload;
   const types = Buffer.byteLength(contentType) + Buffer.byteLength(messageType) + 2;
-  return Buffer.byteLength(encodeEnvelope(envelope)) + types + data.length;
+  return Buffer.byteLength(encodeEnvelope(spec)) + types + data.length;
 }
 
 export function decodePayload(blob: Uint8Array): Result {

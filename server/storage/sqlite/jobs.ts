@@ -1,6 +1,14 @@
 /** The jobs of the file: records in and out, with everything that must go along with a change of one. */
 import type { DatabaseSync } from "node:sqlite";
-import { isTerminal, type Job, type JobKey, type JobSpec, type JobState, type JobStatus } from "../../job/job.ts";
+import {
+  isTerminal,
+  type Job,
+  type JobKey,
+  type JobSpec,
+  type JobState,
+  type JobStatus,
+  type Result,
+} from "../../job/job.ts";
 import { isForgotten, msOf, startBy, statusOf } from "../../job/lifecycle.ts";
 import type { JobRecord } from "../../job/record.ts";
 import type { Changed } from "../storage.ts";
@@ -22,8 +30,13 @@ export class Jobs {
 
   /** The job, unless its time is over: then it is as good as absent, whether or not it is collected yet. */
   find(key: JobKey, nowUs: number): Kept | undefined {
-    const kept = this.rows.find(key);
+    const kept = this.stored(key);
     return kept && !isForgotten(kept.job, nowUs) ? kept : undefined;
+  }
+
+  /** The job, whether or not its time is over. */
+  stored(key: JobKey): Kept | undefined {
+    return this.memory.running(key) ?? this.rows.find(key);
   }
 
   /** The job, if it is not forgotten; one that is goes now: its id is about to be taken. */
@@ -41,6 +54,7 @@ export class Jobs {
 
   add(job: JobRecord, spec: JobSpec): Kept {
     const kept = this.rows.add(job, spec);
+    this.memory.wrote(kept);
     this.memory.counted(undefined, job, kept.bytes);
     return kept;
   }
@@ -50,18 +64,23 @@ export class Jobs {
     if (job === kept.job) return kept;
     const after = { ...kept, job };
     this.rows.save(after);
+    this.memory.wrote(after);
     this.memory.counted(kept.job, job, kept.bytes);
     return after;
   }
 
   remove(kept: Kept): void {
     this.rows.remove(kept);
+    this.memory.wrote(kept, true);
     this.memory.counted(kept.job, undefined, kept.bytes);
   }
 
-  status(kept: Kept): JobStatus {
+  /** @param result if it is at hand, to save reading it */
+  status(kept: Kept, result?: Result): JobStatus {
     const status = statusOf(kept.job);
-    if (kept.job.state === "succeeded") status.outcome = { kind: "result", payload: this.rows.result(kept)! };
+    if (kept.job.state === "succeeded") {
+      status.outcome = { kind: "result", payload: result ?? this.rows.result(kept)! };
+    }
     return status;
   }
 
@@ -81,11 +100,11 @@ export class Jobs {
     };
   }
 
-  /** The file has one broker, so there is never another one to tell or to wake. */
-  changed(kept: Kept, nowUs: number): Changed {
+  /** The file has one broker, so there is never another one to tell or to wake. @param result as in status() */
+  changed(kept: Kept, nowUs: number, result?: Result): Changed {
     const due = [kept.job.dueTime, startBy(kept.job)].filter((time) => time > 0);
     const tick = due.length > 0 && { tickInMs: Math.max(1, Math.min(...due) - msOf(nowUs)) };
-    return { status: this.status(kept), tell: [], wake: [], ...tick };
+    return { status: this.status(kept, result), tell: [], wake: [], ...tick };
   }
 }
 

@@ -3,11 +3,16 @@
  * nobody else can know better. Each change can be undone, because the
  * transaction that it belongs to can be.
  */
-import { isTerminal, type JobState, type Unfinished } from "../../job/job.ts";
+import { Table } from "../../../protocol/table.ts";
+import { isTerminal, type JobKey, type JobState, type Unfinished } from "../../job/job.ts";
 import type { JobRecord } from "../../job/record.ts";
+import type { Kept } from "./rows.ts";
 
 /** Streams whose last claim is remembered: the most recent ones. A claim is repeated within seconds. */
 const MAX_LANES = 10_000;
+
+/** Running jobs that are remembered: as many as workers hold where there are many of them. */
+const MAX_RUNNING = 10_000;
 
 /** What a queue has. */
 export interface Counts {
@@ -36,6 +41,8 @@ export interface LaneClaim {
 export class Memory {
   readonly #lanes = new Map<string, LaneClaim>();
   readonly #counts: Map<string, Counts>;
+  /** As they are in the file, by key: each is looked for again when its attempt ends, soon. */
+  readonly #running = new Table<string, Kept>();
   #seq: number;
   #undo: (() => void)[] = [];
 
@@ -94,6 +101,17 @@ export class Memory {
     else this.#counts.delete(queue);
   }
 
+  running(key: JobKey): Kept | undefined {
+    return this.#running.get(keyOf(key));
+  }
+
+  /** It was written to the file, or removed from it. */
+  wrote(kept: Kept, removed = false): void {
+    const key = keyOf(kept.job);
+    if (kept.job.state !== "running" || removed) this.#running.delete(key);
+    else if (this.#running.size < MAX_RUNNING || this.#running.has(key)) this.#running.set(key, kept);
+  }
+
   committed(): void {
     this.#undo = [];
     for (const key of this.#lanes.keys()) {
@@ -103,7 +121,12 @@ export class Memory {
   }
 
   rolledBack(): void {
+    this.#running.clear();
     for (const undo of this.#undo.reverse()) undo();
     this.#undo = [];
   }
+}
+
+function keyOf({ queue, jobId }: JobKey): string {
+  return `${queue} ${jobId}`;
 }

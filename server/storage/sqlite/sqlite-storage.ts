@@ -8,7 +8,7 @@
  * exit: `StorageOptions.fatal` says so to whoever started it.
  */
 import type { DatabaseSync } from "node:sqlite";
-import { type Job, type JobKey, type JobSpec, type JobState, unlimited } from "../../job/job.ts";
+import { type Job, type JobKey, type JobSpec, type JobState, type Result, unlimited } from "../../job/job.ts";
 import * as lifecycle from "../../job/lifecycle.ts";
 import { type JobRecord, summaryOf } from "../../job/record.ts";
 import { bytesOf } from "../blob.ts";
@@ -318,7 +318,7 @@ class SqliteStorage implements Storage {
   // ── the larger verbs ───────────────────────────────────────────────────────
 
   #enqueue({ spec, requestId, listen, limits = unlimited, claim }: Enqueue, now: number): EnqueueAnswer {
-    const kept = this.#jobs.rows.find(spec);
+    const kept = this.#jobs.stored(spec);
     const request = { id: hex(requestId), digest: hex(spec.digest) };
     const question = { ...spec, requestId: request.id, digest: request.digest };
     const decision = lifecycle.decideEnqueue(kept?.job, question, now);
@@ -390,7 +390,8 @@ class SqliteStorage implements Storage {
     const leaseToken = hex(request.leaseToken);
     const leased = this.#jobs.leased({ ...request, leaseToken }, now);
     if (leased && this.#receivedElsewhere(leased, request.outcome)) return { kind: "lost" };
-    if (leased) return { kind: "settled", ...this.#jobs.changed(this.#ended(leased, request, now), now) };
+    if (leased)
+      return { kind: "settled", ...this.#jobs.changed(this.#ended(leased, request, now), now, resultOf(request)) };
     const kept = this.#jobs.find(request, now);
     // An empty token would match a job that was never settled.
     if (leaseToken === "" || kept?.job.settledToken !== leaseToken) return { kind: "lost" };
@@ -508,4 +509,8 @@ function roomOf(db: DatabaseSync, maxBytes: number): () => boolean {
      FROM pragma_page_count(), pragma_freelist_count(), pragma_page_size()`,
   );
   return () => (used.get() as { bytes: number }).bytes < maxBytes;
+}
+
+function resultOf({ outcome }: Settle): Result | undefined {
+  return outcome.kind === "completed" ? outcome.payload : undefined;
 }
