@@ -83,6 +83,14 @@ export const sqlite: readonly Mutant[] = [
     tests: ["test/storage/sqlite/memory.test.ts"],
   },
   {
+    name: "rollback-keeps-running-jobs",
+    why: "a job is taken for what a transaction made of it that was undone",
+    file: "server/storage/sqlite/memory.ts",
+    find: "this.#running.clear();",
+    replace: "",
+    tests: ["test/storage/sqlite/memory.test.ts"],
+  },
+  {
     name: "file-shared",
     why: "two brokers write to one file",
     file: "server/storage/sqlite/open-file.ts",

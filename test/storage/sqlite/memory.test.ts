@@ -1,6 +1,6 @@
 /** What the process remembers beside the file goes back with the transaction that it belongs to. */
 import { expect, test } from "vitest";
-import { cancel, create } from "../../../server/job/lifecycle.ts";
+import { cancel, claim, complete, create } from "../../../server/job/lifecycle.ts";
 import { Memory, noJobs } from "../../../server/storage/sqlite/memory.ts";
 import { QUEUE, specOf } from "../specs.ts";
 
@@ -29,4 +29,25 @@ test("what was committed stays", () => {
   memory.committed();
   memory.rolledBack();
   expect(memory.counts(QUEUE)).toEqual({ jobs: { ...noJobs, queued: 1 }, bytes: 10 });
+});
+
+test("a running job is remembered until it runs no more, or what was written may be undone", () => {
+  const memory = new Memory(0, new Map());
+  const terms = { leaseToken: "t", leaseMs: 1_000, owner: "b.1", workerId: "w" };
+  const kept = { id: 1, job: claim(queued, terms, 2_000), bytes: 10 };
+
+  memory.wrote({ ...kept, job: queued });
+  expect(memory.running(queued)).toBeUndefined();
+  memory.wrote(kept);
+  expect(memory.running(queued)).toBe(kept);
+  memory.wrote({ ...kept, job: complete(kept.job, 3_000) });
+  expect(memory.running(queued)).toBeUndefined();
+
+  memory.wrote(kept);
+  memory.wrote(kept, true);
+  expect(memory.running(queued)).toBeUndefined();
+
+  memory.wrote(kept);
+  memory.rolledBack();
+  expect(memory.running(queued)).toBeUndefined();
 });
