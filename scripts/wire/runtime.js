@@ -8,7 +8,8 @@ export const IRREGULAR = Symbol("irregular");
 const USUAL_BYTES = 64 * 1024;
 /** Larger than this, the buffer is not kept. */
 const KEPT_BYTES = 1024 * 1024;
-const SHORT_TEXT = 64;
+/** Units. V8 makes views and ropes of longer texts; to read those one by one costs more than a call. */
+const SHORT_TEXT = 12;
 export const EMPTY_BYTES = new Uint8Array(0);
 
 let out = Buffer.allocUnsafeSlow(USUAL_BYTES);
@@ -107,19 +108,11 @@ export function putBytes(value, tag) {
 export function putText(value, tag) {
   if (typeof value !== "string") throw IRREGULAR;
   const { length } = value;
-  if (!putAscii(value, length)) {
-    if (!value.isWellFormed()) throw IRREGULAR;
-    const bytes = Buffer.byteLength(value);
-    room(bytes);
-    from -= bytes;
-    out.utf8Write(value, from, bytes);
-    putVarint(bytes);
-  } else putVarint(length);
+  putVarint(length <= SHORT_TEXT && putAscii(value, length) ? length : putUtf8(value, length));
   putVarint(tag);
 }
 
 export function putAscii(value, length) {
-  if (length > SHORT_TEXT) return false;
   room(length);
   let at = from;
   for (let i = length - 1; i >= 0; i--) {
@@ -129,6 +122,17 @@ export function putAscii(value, length) {
   }
   from = at;
   return true;
+}
+
+/** @returns how many bytes it is */
+export function putUtf8(value, length) {
+  const bytes = Buffer.byteLength(value);
+  // As many bytes as units is ASCII.
+  if (bytes !== length && !value.isWellFormed()) throw IRREGULAR;
+  room(bytes);
+  from -= bytes;
+  out.utf8Write(value, from, bytes);
+  return bytes;
 }
 
 export function finish() {

@@ -14,10 +14,14 @@ export interface Envelope {
 /** In front of headers: no content type starts with it. */
 const WITH_HEADERS = 1;
 
+export function encodePayload(payload: Result): Buffer {
+  return Buffer.concat(payloadParts(payload));
+}
+
 /** content type NUL message type NUL data: the data is not copied into text. Before it, where a result has any, headers as JSON. */
-export function encodePayload({ contentType, messageType, data, headers }: Result): Buffer {
+export function payloadParts({ contentType, messageType, data, headers }: Result): [types: Buffer, data: Uint8Array] {
   const before = headers ? `${String.fromCharCode(WITH_HEADERS)}${JSON.stringify(Object.entries(headers))}\0` : "";
-  return Buffer.concat([Buffer.from(`${before}${contentType}\0${messageType}\0`, "utf8"), data]);
+  return [Buffer.from(`${before}${contentType}\0${messageType}\0`, "utf8"), data];
 }
 
 /** What a job counts for in its queue: Unfinished.bytes. */

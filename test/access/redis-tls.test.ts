@@ -1,5 +1,7 @@
 /** `rediss://` with an ACL user: a broker process whose URL comes from a file, and a server whose authority the system trusts. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createQueueClient } from "../../client/index.ts";
+import { createWorker } from "../../worker/index.ts";
 import { Child } from "../support/processes.ts";
 import { freePort, type RedisServer, startRedis } from "../support/redis.ts";
 import { Authority, hasOpenssl } from "./certificates.ts";
@@ -39,7 +41,18 @@ describe.skipIf(!hasOpenssl)("rediss://", () => {
 
   test("an authority that the system trusts, a user with the rights it needs, no password in sight", async () => {
     await using child = serve("s3cret", { NODE_EXTRA_CA_CERTS: authority.file });
-    await child.line(/^ready .* storage=rediss:\/\/\S+ durability=redis-volatile$/);
+    const [, address] = await child.line(/^ready grpc=(\S+) .*storage=rediss:\/\/\S+ durability=redis-volatile$/);
+    // Large payloads leave in several writes.
+    await using client = createQueueClient({ url: `http://${address}` });
+    const texts = ["small", "x".repeat(100_000), "also small", "y".repeat(300_000)];
+    await Promise.all(texts.map((text, i) => client.queue("q").enqueue(`job ${i}`, text)));
+    const worker = createWorker({ url: `http://${address}` }).handle<string>("q", (text) => `${text}!`);
+    const stop = new AbortController();
+    const running = worker.run({ signal: stop.signal });
+    const results = await Promise.all(texts.map((text, i) => client.queue("q").enqueueAndWait(`job ${i}`, text)));
+    expect(results).toEqual(texts.map((text) => `${text}!`));
+    stop.abort();
+    await running;
     expect(await child.kill("SIGTERM")).toMatchObject({ code: 0 });
     expect(child.stdout + child.stderr).not.toContain("s3cret");
   });

@@ -9,7 +9,8 @@ const IRREGULAR = Symbol("irregular");
 const USUAL_BYTES = 64 * 1024;
 /** Larger than this, the buffer is not kept. */
 const KEPT_BYTES = 1024 * 1024;
-const SHORT_TEXT = 64;
+/** Units. V8 makes views and ropes of longer texts; to read those one by one costs more than a call. */
+const SHORT_TEXT = 12;
 const EMPTY_BYTES = new Uint8Array(0);
 
 let out = Buffer.allocUnsafeSlow(USUAL_BYTES);
@@ -108,19 +109,11 @@ function putBytes(value, tag) {
 function putText(value, tag) {
   if (typeof value !== "string") throw IRREGULAR;
   const { length } = value;
-  if (!putAscii(value, length)) {
-    if (!value.isWellFormed()) throw IRREGULAR;
-    const bytes = Buffer.byteLength(value);
-    room(bytes);
-    from -= bytes;
-    out.utf8Write(value, from, bytes);
-    putVarint(bytes);
-  } else putVarint(length);
+  putVarint(length <= SHORT_TEXT && putAscii(value, length) ? length : putUtf8(value, length));
   putVarint(tag);
 }
 
 function putAscii(value, length) {
-  if (length > SHORT_TEXT) return false;
   room(length);
   let at = from;
   for (let i = length - 1; i >= 0; i--) {
@@ -130,6 +123,17 @@ function putAscii(value, length) {
   }
   from = at;
   return true;
+}
+
+/** @returns how many bytes it is */
+function putUtf8(value, length) {
+  const bytes = Buffer.byteLength(value);
+  // As many bytes as units is ASCII.
+  if (bytes !== length && !value.isWellFormed()) throw IRREGULAR;
+  room(bytes);
+  from -= bytes;
+  out.utf8Write(value, from, bytes);
+  return bytes;
 }
 
 function finish() {

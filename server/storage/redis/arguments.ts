@@ -1,9 +1,10 @@
 /** What the larger scripts are told: ARGV, in their order. */
 import { unlimited } from "../../job/job.ts";
 import { attemptMessage } from "../../job/lifecycle.ts";
-import { encodeEnvelope, encodeFailure, encodePayload, encodeRetries } from "../blob.ts";
+import { encodeEnvelope, encodeFailure, encodeRetries, payloadParts } from "../blob.ts";
 import type { Claim, Enqueue, Settle, SettleOutcome } from "../storage.ts";
 import type { Argument } from "./client.ts";
+import type { Packable } from "./packed.ts";
 import { DEFAULT_BACKOFF } from "./record.ts";
 
 /** ARGV of enqueue.lua. */
@@ -14,9 +15,9 @@ export function enqueueArguments({
   hungryHere,
   limits = unlimited,
   claim,
-}: Enqueue): Argument[] {
+}: Enqueue): Packable[] {
   const retries = encodeRetries(spec);
-  const args = [
+  const args: Packable[] = [
     listen ?? "",
     flag(hungryHere),
     spec.jobId,
@@ -34,7 +35,7 @@ export function enqueueArguments({
     spec.resultTtlMs,
     retries === DEFAULT_BACKOFF ? "" : retries,
     encodeEnvelope(spec),
-    encodePayload(spec.payload),
+    payloadParts(spec.payload),
     claim ? claim.lane : "",
   ];
   if (claim) args.push(claim.workerId, claim.leaseToken, claim.leaseMs);
@@ -48,15 +49,15 @@ export function claimArguments(request: Claim): Argument[] {
 }
 
 /** ARGV 3 to 14 of settle.lua. */
-export function settleArguments({ hungryHere, jobId, leaseToken, jitter, outcome }: Settle): Argument[] {
+export function settleArguments({ hungryHere, jobId, leaseToken, jitter, outcome }: Settle): Packable[] {
   return [flag(hungryHere), jobId, leaseToken, jitter, outcome.kind, ...outcomeArguments(outcome)];
 }
 
 /** ARGV 8 to 14 of settle.lua. */
-function outcomeArguments(outcome: SettleOutcome): Argument[] {
+function outcomeArguments(outcome: SettleOutcome): Packable[] {
   switch (outcome.kind) {
     case "completed":
-      return [encodePayload(outcome.payload)];
+      return [payloadParts(outcome.payload)];
     case "failed": {
       const { detail, failureKind, retryable, retryableAsUnavailable = retryable, retryAfterMs } = outcome;
       const message = attemptMessage(detail.status.message);

@@ -1,7 +1,9 @@
 /** ioredis, as we want it: it may connect and reconnect, but it never queues, resends, or decides to try again. */
+import type { Writable } from "node:stream";
 import { Cluster, Command, Redis } from "ioredis";
 import { reconnectMs } from "../../../protocol/backoff.ts";
 import type { Clock } from "../../../protocol/clock.ts";
+import type { Packed } from "./packed.ts";
 import { respOf } from "./resp.ts";
 import type { Address, Target } from "./url.ts";
 
@@ -78,12 +80,31 @@ function clusterOptions(target: Target, clock: Clock, name: string) {
 
 /** ioredis puts a command together argument by argument, which took a tenth of a busy broker's time. */
 class PlainCommand extends Command {
-  override toWritable(): Buffer {
-    return respOf(this.name, this.args as (string | Buffer)[]);
+  readonly #packed: readonly Packed[];
+
+  constructor(name: string, args: Argument[], packed: readonly Packed[]) {
+    super(name, args as (string | number | Buffer)[]);
+    this.#packed = packed;
+  }
+
+  /** ioredis writes one piece, what this returns: those before it are written here. */
+  override toWritable(stream: Writable): Buffer {
+    const pieces = respOf(this.name, this.args as (string | Buffer)[], this.#packed);
+    const last = pieces.pop() as Buffer;
+    if (pieces.length > 0) {
+      // All in one system call.
+      stream.cork();
+      queueMicrotask(() => stream.uncork());
+      for (const piece of pieces) stream.write(piece);
+    }
+    return last;
   }
 }
 
-/** Bytes go out as they are and come back as Buffers. */
-export function send(client: Client, name: string, args: Argument[]): Promise<Reply> {
-  return client.sendCommand(new PlainCommand(name, args as (string | number | Buffer)[])) as Promise<Reply>;
+/**
+ * Bytes go out as they are and come back as Buffers.
+ * @param packed arguments behind the others, which ioredis has no need to look at
+ */
+export function send(client: Client, name: string, args: Argument[], packed: readonly Packed[] = []): Promise<Reply> {
+  return client.sendCommand(new PlainCommand(name, args, packed)) as Promise<Reply>;
 }

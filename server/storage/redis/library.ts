@@ -6,7 +6,7 @@
 import { Cluster } from "ioredis";
 import type { Clock } from "../../../protocol/clock.ts";
 import { type Argument, type Client, type Reply, send } from "./client.ts";
-import { unpack } from "./packed.ts";
+import { type Packed, unpack } from "./packed.ts";
 import { judge } from "./redis-error.ts";
 import { library, type Script } from "./scripts.ts";
 
@@ -19,7 +19,7 @@ export interface Verb {
   /** Clock offset and broker, as run.lua wants them in front; the same array while nothing changes. */
   common: readonly Argument[];
   /** Its name and its arguments: packed.ts. */
-  packed: Buffer;
+  packed: Packed;
 }
 
 export class Library {
@@ -73,13 +73,13 @@ async function loadInto(node: Client): Promise<boolean> {
 }
 
 async function call(client: Client, verbs: Verb[]): Promise<(Reply | Error)[]> {
-  return answersOf(await send(client, "fcall", [verbs[0]!.script.function, ...argumentsOf(verbs)]));
+  const packed = verbs.map((verb) => verb.packed);
+  return answersOf(await send(client, "fcall", [verbs[0]!.script.function, ...about(verbs[0]!)], packed));
 }
 
-/** What is about the same queue. */
-function argumentsOf(verbs: Verb[]): Argument[] {
-  const { keys, common } = verbs[0]!;
-  return [keys.length, ...keys, ...common, ...verbs.map(({ packed }) => packed)];
+/** What verbs have in common, before each by itself. */
+function about({ keys, common }: Verb): Argument[] {
+  return [keys.length, ...keys, ...common];
 }
 
 function answersOf(packed: Reply): (Reply | Error)[] {
@@ -100,11 +100,12 @@ function evaluate(client: Client, verbs: Verb[]): Promise<(Reply | Error)[]> {
 }
 
 async function evaluateOne(client: Client, verb: Verb): Promise<Reply | Error> {
-  const rest = argumentsOf([verb]);
+  const rest = about(verb);
+  const packed = [verb.packed];
   const { sha, text } = verb.script;
-  const evaluated = send(client, "evalsha", [sha, ...rest]).catch((error: unknown) => {
+  const evaluated = send(client, "evalsha", [sha, ...rest], packed).catch((error: unknown) => {
     if (judge(error).code !== "NOSCRIPT") throw error;
-    return send(client, "eval", [text, ...rest]);
+    return send(client, "eval", [text, ...rest], packed);
   });
   return answersOf(await evaluated)[0]!;
 }

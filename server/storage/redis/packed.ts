@@ -3,72 +3,61 @@
  * reply for all of a call, cost both sides a fraction of what the Redis protocol costs for each value.
  */
 import type { Argument, Reply } from "./client.ts";
+import { Pieces } from "./pieces.ts";
 
-/** More than what stands around a value. Bytes. */
-const AROUND_BYTES = 5;
-/** What may be longer gets a buffer of its own. */
-const USUAL_BYTES = 16 * 1024;
+/** Most of what stands in front of a value. */
+const HEAD_BYTES = 5;
 
-const usual = Buffer.allocUnsafeSlow(USUAL_BYTES);
-let out = usual;
-let at = 0;
+/** Also bytes in parts. */
+export type Packable = Argument | readonly Uint8Array[];
+/** Behind one another. */
+export type Packed = readonly Uint8Array[];
 
-/** Values behind one another: texts and bytes as such, numbers as doubles. */
-export function pack(values: readonly Argument[]): Buffer {
-  const most = mostBytes(values);
-  out = most <= USUAL_BYTES ? usual : Buffer.allocUnsafeSlow(most);
-  at = 0;
+const out = new Pieces();
+
+/** Values behind one another, in pieces: texts and bytes as such, numbers as doubles. */
+export function pack(values: readonly Packable[]): Packed {
   for (const value of values) {
-    if (typeof value === "string") text(value);
+    if (typeof value === "string") out.text(value, head, HEAD_BYTES);
     else if (typeof value === "number") double(value);
-    else bytes(value);
+    else if (value instanceof Uint8Array) bytes(value);
+    else parts(value);
   }
-  return out === usual ? Buffer.from(out.subarray(0, at)) : out.subarray(0, at);
+  return out.take();
 }
 
-function mostBytes(values: readonly Argument[]): number {
-  let most = 0;
-  for (const value of values) {
-    most +=
-      AROUND_BYTES + (typeof value === "string" ? value.length * 3 : typeof value === "number" ? 8 : value.length);
-  }
-  return most;
-}
-
-function text(value: string): void {
-  const start = at;
-  head(value.length);
-  for (let i = 0; i < value.length; i++) {
-    const code = value.charCodeAt(i);
-    if (code > 0x7f) {
-      at = start;
-      head(Buffer.byteLength(value));
-      at += out.write(value, at);
-      return;
-    }
-    out[at++] = code;
-  }
+function parts(value: readonly Uint8Array[]): void {
+  head(value.reduce((sum, { length }) => sum + length, 0));
+  for (const part of value) out.bytes(part);
 }
 
 function bytes(value: Uint8Array): void {
   head(value.length);
-  out.set(value, at);
-  at += value.length;
+  out.bytes(value);
 }
 
 function double(value: number): void {
-  out[at++] = 0xcb;
-  at = out.writeDoubleBE(value, at);
+  out.byte(0xcb);
+  out.double(value);
 }
 
 function head(length: number): void {
-  if (length < 32) out[at++] = 0xa0 | length;
-  else if (length < 0x1_00) at = out.writeUInt8(length, out.writeUInt8(0xd9, at));
-  else if (length < 0x1_00_00) at = out.writeUInt16BE(length, out.writeUInt8(0xda, at));
-  else at = out.writeUInt32BE(length, out.writeUInt8(0xdb, at));
+  if (length < 32) out.byte(0xa0 | length);
+  else if (length < 0x1_00) {
+    out.byte(0xd9);
+    out.byte(length);
+  } else if (length < 0x1_00_00) {
+    out.byte(0xda);
+    out.uint16(length);
+  } else {
+    out.byte(0xdb);
+    out.uint32(length);
+  }
 }
 
-let source: Buffer = usual;
+const nothing = Buffer.alloc(0);
+
+let source: Buffer = nothing;
 let from = 0;
 
 /** The one value of a text, in the kinds of a reply of Redis: null for what is not there. Bytes are a view of the text. */
@@ -129,8 +118,6 @@ function take(count: number): number {
   from += count;
   return from - count;
 }
-
-const nothing = Buffer.alloc(0);
 
 function raw(length: number): Buffer {
   if (length === 0) return nothing;

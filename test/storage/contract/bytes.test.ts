@@ -189,6 +189,21 @@ onEveryBackend("bytes", (rig) => {
     });
   });
 
+  test("asked for at once, small and large in turns", async () => {
+    const sizes = [0, 1, 4_000, 4_096, 5_000, 70, 16_384, 20_000, 3, 100_000, 1_000, 300_000];
+    const payloads = sizes.map((size, i) => ({ ...text(""), data: Buffer.alloc(size, every.subarray(i)) }));
+    const right = ({ data }: { data: Uint8Array }, i: number) => same(data, payloads[i]!.data);
+    await Promise.all(payloads.map((payload, i) => rig.enqueue(`job ${i}`, { payload })));
+    const { jobs } = await rig.claim({ max: sizes.length });
+    expect(jobs.map(({ jobId }) => jobId)).toEqual(sizes.map((_, i) => `job ${i}`));
+    expect(jobs.every(({ payload }, i) => right(payload, i))).toBe(true);
+    await Promise.all(jobs.map((job) => rig.settled(job, { kind: "completed", payload: job.payload })));
+    const statuses = await rig.storage.readMany(jobs.map(({ jobId }) => key(jobId)));
+    expect(
+      statuses.every(({ outcome } = {} as never, i) => outcome?.kind === "result" && right(outcome.payload, i)),
+    ).toBe(true);
+  });
+
   test("many large payloads in one claim", async () => {
     const data = Buffer.alloc(1024 * 1024, every);
     for (let i = 0; i < 5; i++) {

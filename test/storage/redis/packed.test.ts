@@ -22,7 +22,9 @@ describe("packed", () => {
     const values = fc.array(fc.oneof(text, bytes, number, long), { minLength: 1, maxLength: 20 });
     await fc.assert(
       fc.asyncProperty(values, async (values) => {
-        const back = unpack(await asked("return cmsgpack.pack({ cmsgpack.unpack(ARGV[1]) })", pack(values)));
+        const back = unpack(
+          await asked("return cmsgpack.pack({ cmsgpack.unpack(ARGV[1]) })", Buffer.concat(pack(values))),
+        );
         const sent = values.map((value) => (typeof value === "number" ? value : Buffer.from(value)));
         expect(back).toEqual(sent);
       }),
@@ -35,6 +37,14 @@ describe("packed", () => {
     ...[-1, -32, -33, -128, -129, -32_768, -32_769, -(2 ** 31), -(2 ** 31) - 1, -(2 ** 53), 0.5, 0.1, -1e300],
   ])("a number is read as it was written: %d", async (number) => {
     expect(unpack(await asked("return cmsgpack.pack(tonumber(ARGV[1]))", String(number)))).toBe(number);
+  });
+
+  test("bytes in parts are one value, and none of a large part is copied", () => {
+    const large = Buffer.alloc(100_000, "x");
+    const parts = [Buffer.from("a\0b\0"), large];
+    const packed = pack(["verb", parts, 1]);
+    expect(Buffer.concat(packed)).toEqual(Buffer.concat(pack(["verb", Buffer.concat(parts), 1])));
+    expect(packed.filter((piece) => piece === large)).toHaveLength(1);
   });
 
   test("what is not there is null, lists are lists, also empty and long ones", async () => {
