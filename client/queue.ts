@@ -116,7 +116,10 @@ export class TypedQueue<RequestIn, Response> implements Queue<RequestIn, Respons
     const { spec, requestId } = this.#request(id, payload, options);
     const waiting = this.#waiting(spec.jobId, options);
     return this.#traced("wait", spec.jobId, async (span) => {
-      addTrace(spec, span.mark(this.#span("enqueue", spec.jobId)));
+      addTrace(
+        spec,
+        span.mark(() => this.#span("enqueue", spec.jobId)),
+      );
       const settled = await this.#call(spec.jobId, waiting, async (broker, leftMs, call) => {
         const answer = await broker.enqueueAndWait({ spec, requestId, waitTimeout: waitTimeout(leftMs) }, call);
         const { payloadMismatch } = answer;
@@ -211,7 +214,7 @@ export class TypedQueue<RequestIn, Response> implements Queue<RequestIn, Respons
   }
 
   #traced<T>(operation: "enqueue" | "wait", jobId: string, run: (span: TraceSpan) => Promise<T>): Promise<T> {
-    return inSpan(this.#context.tracing, this.#span(operation, jobId), run);
+    return inSpan(this.#context.tracing, () => this.#span(operation, jobId), run);
   }
 
   #span(operation: "enqueue" | "wait", jobId: string): SpanSpec {
