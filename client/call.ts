@@ -87,8 +87,10 @@ interface Attempt {
   link: BrokerLink;
   rpc: AbortController;
   begun: number;
+  /** What was left of the timeout then. Milliseconds. */
+  leftMs: number;
   /** Set once the call's time is over. */
-  limit?: Timer;
+  limit: Timer | undefined;
 }
 
 class Call<T> implements CallUnderWay {
@@ -108,6 +110,8 @@ class Call<T> implements CallUnderWay {
   /** Whether the broker may have acted, or is known to have stored the job. */
   #accepted: "no" | "unknown" | "yes" = "no";
   #lastError: unknown;
+  /** In a row. */
+  #failures = 0;
   /** After the time is over: for the broker's last word. */
   #timer: Timer | undefined;
 
@@ -118,79 +122,81 @@ class Call<T> implements CallUnderWay {
     this.until = spec.timeoutMs === 0 ? this.#deadline + POLL_MS : this.#deadline;
   }
 
-  async run(): Promise<T> {
+  run(): Promise<T> {
     const { signal } = this.#spec;
     const { closing, open } = this.#context;
-    signal?.throwIfAborted();
-    if (closing.aborted) throw closing.reason;
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    if (closing.aborted) return Promise.reject(closing.reason);
 
     // This is what keeps the process alive during the call, and what ends it even if no RPC ever settles.
     open.add(this);
-    const onAbort = () => void this.#abort();
-    signal?.addEventListener("abort", onAbort);
-    void this.#loop().catch((error) => this.#reject(error));
-    try {
-      return await this.#answer.promise;
-    } finally {
-      this.#end();
-      this.#timer?.cancel();
-      signal?.removeEventListener("abort", onAbort);
-      open.delete(this);
-    }
+    signal?.addEventListener("abort", this);
+    this.#try();
+    return this.#answer.promise;
   }
 
   closed(reason: unknown): void {
     this.#reject(reason);
   }
 
-  async #loop(): Promise<void> {
-    const { links, clock, retry } = this.#context;
-    for (let failures = 0; !this.#over; failures++) {
-      const link = links.current;
-      const begun = clock.monotonic();
-      const leftMs = Math.max(0, this.#deadline - begun);
-      const error = await this.#try(link, leftMs);
-      if (error === undefined || this.#over) return;
-
-      const reason = reasonOf(error);
-      // A broker that is full cannot say whether it has what an earlier send brought.
-      const full = this.#accepted !== "no" && reason !== undefined && error.code === Code.ResourceExhausted;
-      this.#note(error, reason);
-      if (reason === "WAIT_TIMEOUT") {
-        // By the broker's clock too the whole wait is over; otherwise its longest wait is shorter than ours.
-        if (waitedMs(error) >= leftMs - CLOCK_TOLERANCE_MS) throw this.#timeout();
-      } else {
-        if (retry === false || !(full || isTransient(error, reason))) throw this.#failure(error);
-        links.leave(link);
-      }
-      if (clock.monotonic() - begun >= STEADY_MS) failures = 0;
-      const { initial, max } = retry || {};
-      const backoff = reconnectMs(failures, clock.random(), initial, max);
-      this.#wake = new AbortController();
-      await sleep(clock, Math.max(backoff, retryAfterMsOf(error) ?? 0), this.#wake.signal);
-    }
+  /** The signal was aborted. */
+  handleEvent(): void {
+    void this.#abort();
   }
 
-  /** One attempt: the answer resolves the call; an error is returned. */
-  async #try(link: BrokerLink, leftMs: number): Promise<ConnectError | undefined> {
-    const { clock } = this.#context;
-    const attempt: Attempt = { link, rpc: new AbortController(), begun: clock.monotonic() };
+  /** One attempt: the answer resolves the call. */
+  #try(): void {
+    const { links, clock } = this.#context;
+    const link = links.current;
+    const begun = clock.monotonic();
+    const leftMs = Math.max(0, this.#deadline - begun);
+    const attempt: Attempt = { link, rpc: new AbortController(), begun, leftMs, limit: undefined };
     this.#attempt = attempt;
-    const patienceMs = this.#spec.timeoutMs === 0 ? POLL_MS : leftMs;
-    const deadlineMs = patienceMs + DEADLINE_SLACK_MS;
     if (this.#expired) this.#limit(attempt);
-    try {
-      const headers = { "grpc-timeout": grpcTimeout(deadlineMs) };
-      this.#answer.resolve(await this.#spec.send(link.broker, leftMs, { signal: attempt.rpc.signal, headers }));
-      return undefined;
-    } catch (error) {
-      // What is no ConnectError was thrown while reading the answer, which will not become better.
-      if (error instanceof QueuecallError || error instanceof TypeError) this.#reject(error);
-      return ConnectError.from(error);
-    } finally {
-      attempt.limit?.cancel();
-      this.#attempt = undefined;
+    const patienceMs = this.#spec.timeoutMs === 0 ? POLL_MS : leftMs;
+    const headers = { "grpc-timeout": grpcTimeout(patienceMs + DEADLINE_SLACK_MS) };
+    this.#spec.send(link.broker, leftMs, { signal: attempt.rpc.signal, headers }).then(
+      (answer) => {
+        this.#tried(attempt);
+        this.#resolve(answer);
+      },
+      (error) => {
+        this.#tried(attempt);
+        this.#failed(attempt, error).catch((unexpected) => this.#reject(unexpected));
+      },
+    );
+  }
+
+  #tried({ limit }: Attempt): void {
+    limit?.cancel();
+    this.#attempt = undefined;
+  }
+
+  /** The end of the call, or another attempt after a while. */
+  async #failed({ link, begun, leftMs }: Attempt, thrown: unknown): Promise<void> {
+    // What is no ConnectError was thrown while reading the answer, which will not become better.
+    if (thrown instanceof QueuecallError || thrown instanceof TypeError) return this.#reject(thrown);
+    if (this.#over) return;
+
+    const { clock, links, retry } = this.#context;
+    const error = ConnectError.from(thrown);
+    const reason = reasonOf(error);
+    // A broker that is full cannot say whether it has what an earlier send brought.
+    const full = this.#accepted !== "no" && reason !== undefined && error.code === Code.ResourceExhausted;
+    this.#note(error, reason);
+    if (reason === "WAIT_TIMEOUT") {
+      // By the broker's clock too the whole wait is over; otherwise its longest wait is shorter than ours.
+      if (waitedMs(error) >= leftMs - CLOCK_TOLERANCE_MS) return this.#reject(this.#timeout());
+    } else {
+      if (retry === false || !(full || isTransient(error, reason))) return this.#reject(this.#failure(error));
+      links.leave(link);
     }
+    if (clock.monotonic() - begun >= STEADY_MS) this.#failures = 0;
+    const { initial, max } = retry || {};
+    const backoff = reconnectMs(this.#failures++, clock.random(), initial, max);
+    this.#wake = new AbortController();
+    await sleep(clock, Math.max(backoff, retryAfterMsOf(error) ?? 0), this.#wake.signal);
+    if (!this.#over) this.#try();
   }
 
   /** After a timeout the RPC is left to end by the broker's answer; this ends it where none comes. */
@@ -252,6 +258,11 @@ class Call<T> implements CallUnderWay {
     attempt?.rpc.abort(cancelled());
   }
 
+  #resolve(answer: T): void {
+    this.#end();
+    this.#answer.resolve(answer);
+  }
+
   #reject(error: unknown): void {
     this.#end();
     this.#answer.reject(error);
@@ -260,6 +271,9 @@ class Call<T> implements CallUnderWay {
   #end(): void {
     this.#over = true;
     this.#wake?.abort(ENDED);
+    this.#timer?.cancel();
+    this.#spec.signal?.removeEventListener("abort", this);
+    this.#context.open.delete(this);
   }
 }
 

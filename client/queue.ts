@@ -98,8 +98,7 @@ export class TypedQueue<RequestIn, Response> implements Queue<RequestIn, Respons
     return this.#definition.name;
   }
 
-  async enqueueAndWait(id: string, payload: RequestIn, options: EnqueueAndWaitOptions = {}): Promise<Response> {
-    checkKnown(options, known.enqueueAndWait);
+  enqueueAndWait(id: string, payload: RequestIn, options: EnqueueAndWaitOptions = {}): Promise<Response> {
     return this.settle(id, payload, options, ({ job }) => resultOf(job));
   }
 
@@ -113,11 +112,15 @@ export class TypedQueue<RequestIn, Response> implements Queue<RequestIn, Respons
     options: EnqueueAndWaitOptions,
     read: (settled: Settled<Response>) => T,
   ): Promise<T> {
+    checkKnown(options, known.enqueueAndWait);
     const { spec, requestId } = this.#request(id, payload, options);
     const waiting = this.#waiting(spec.jobId, options);
-    return this.#traced("wait", spec.jobId, async (span) => {
-      addTrace(spec, span.mark(this.#span("enqueue", spec.jobId)));
-      const settled = await this.#call(spec.jobId, waiting, async (broker, leftMs, call) => {
+    return await this.#traced("wait", spec.jobId, (span) => {
+      addTrace(
+        spec,
+        span.mark(() => this.#span("enqueue", spec.jobId)),
+      );
+      const settled = this.#call(spec.jobId, waiting, async (broker, leftMs, call) => {
         const answer = await broker.enqueueAndWait({ spec, requestId, waitTimeout: waitTimeout(leftMs) }, call);
         const { payloadMismatch } = answer;
         this.#warnOfMismatch(payloadMismatch, spec.jobId);
@@ -128,7 +131,7 @@ export class TypedQueue<RequestIn, Response> implements Queue<RequestIn, Respons
           payloadMismatch,
         };
       });
-      return read(settled);
+      return settled.then(read);
     });
   }
 
@@ -211,7 +214,7 @@ export class TypedQueue<RequestIn, Response> implements Queue<RequestIn, Respons
   }
 
   #traced<T>(operation: "enqueue" | "wait", jobId: string, run: (span: TraceSpan) => Promise<T>): Promise<T> {
-    return inSpan(this.#context.tracing, this.#span(operation, jobId), run);
+    return inSpan(this.#context.tracing, () => this.#span(operation, jobId), run);
   }
 
   #span(operation: "enqueue" | "wait", jobId: string): SpanSpec {
@@ -228,7 +231,7 @@ export class TypedQueue<RequestIn, Response> implements Queue<RequestIn, Respons
   #call<T>(jobId: string, options: CallOptions & Partial<CallSpec<T>>, send: CallSpec<T>["send"]): Promise<T> {
     const { signal, waits = false, onAbort } = options;
     const timeoutMs = this.#timeout(options);
-    return callBroker(this.#context, { ...this.#key(jobId), timeoutMs, signal, waits, onAbort, send });
+    return callBroker(this.#context, { queue: this.name, jobId, timeoutMs, signal, waits, onAbort, send });
   }
 
   #timeout({ timeout }: CallOptions): number {

@@ -100,11 +100,14 @@ export function messageCodec<Desc extends DescMessage>(
 
 /** "application/json", with or without parameters, and the "+json" family. */
 export function isJson(contentType: string): boolean {
+  // As it is written here: nearly always.
+  if (contentType === JSON_TYPE) return true;
   const type = mediaType(contentType);
   return type === JSON_TYPE || type.endsWith("+json");
 }
 
 function isProtobuf(contentType: string): boolean {
+  if (contentType === PROTOBUF_TYPE) return true;
   const type = mediaType(contentType);
   return type === PROTOBUF_TYPE || type === "application/x-protobuf" || type === BYTES_TYPE;
 }

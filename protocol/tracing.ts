@@ -38,7 +38,7 @@ export interface TraceSpan {
   /** What a job's headers need to continue from here. Empty without a trace. */
   readonly headers: TraceHeaders;
   /** A span below this one for what takes no time; answers its headers. */
-  mark(spec: SpanSpec): TraceHeaders;
+  mark(spec: () => SpanSpec): TraceHeaders;
   note(key: string, value: string | number): void;
   /** What it is about went wrong. */
   failed(error: unknown): void;
@@ -47,9 +47,10 @@ export interface TraceSpan {
 const none: TraceSpan = { headers: {}, mark: () => ({}), note() {}, failed() {} };
 
 /** Runs `run` in a span that ends with it; a rejection is the span's failure. `on` false, or no SDK: only runs it. */
-export function inSpan<T>(on: boolean, spec: SpanSpec, run: (span: TraceSpan) => Promise<T>): Promise<T> {
+export function inSpan<T>(on: boolean, about: () => SpanSpec, run: (span: TraceSpan) => Promise<T>): Promise<T> {
   const api = on ? otel() : undefined;
   if (!api) return run(none);
+  const spec = about();
   const parent = spec.parent ? extract(api, spec.parent) : api.context.active();
   const { span, context } = start(api, spec, parent);
   return api.context.with(context, async () => {
@@ -80,8 +81,8 @@ class RunningSpan implements TraceSpan {
     return inject(this.#api, this.#span);
   }
 
-  mark(spec: SpanSpec): TraceHeaders {
-    const { span } = start(this.#api, spec, this.#context);
+  mark(spec: () => SpanSpec): TraceHeaders {
+    const { span } = start(this.#api, spec(), this.#context);
     span.end();
     return inject(this.#api, span);
   }

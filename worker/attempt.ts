@@ -91,8 +91,9 @@ export class Attempt {
   #reportedAt = Number.NEGATIVE_INFINITY;
   #reporting: Timer | undefined;
 
-  constructor(delivery: Delivery, task: Task | undefined, host: AttemptHost) {
-    this.token = tokenText(delivery.leaseToken);
+  /** @param token the delivery's, as text */
+  constructor(token: string, delivery: Delivery, task: Task | undefined, host: AttemptHost) {
+    this.token = token;
     this.delivery = delivery;
     this.#task = task;
     this.#host = host;
@@ -144,28 +145,29 @@ export class Attempt {
   /** Runs the handler to its end. Resolves with what to settle; undefined where it is settled or lost already. Never rejects. */
   run(): Promise<Outcome | undefined> {
     this.phase = "running";
-    return inSpan(this.#host.tracing, spanOf(this.delivery), async (span) => {
-      const outcome = await this.#run(span);
-      span.note("queuecall.outcome", outcome?.case ?? "lost");
-      return outcome;
-    });
+    return inSpan(
+      this.#host.tracing,
+      () => spanOf(this.delivery),
+      (span) => this.#run(span),
+    );
   }
 
   async #run(span: TraceSpan): Promise<Outcome | undefined> {
     try {
       const answer = await this.#task?.(this.delivery.payload, this.#context());
-      return this.#outcome(() => completed(answer));
+      return this.#outcome(span, () => completed(answer));
     } catch (error) {
       span.failed(error);
-      return this.#outcome(() => (this.#why ? this.stopped() : failed(error)));
+      return this.#outcome(span, () => (this.#why ? this.stopped() : failed(error)));
     } finally {
       this.#reporting?.cancel();
     }
   }
 
-  #outcome(own: () => Outcome): Outcome | undefined {
-    if (this.phase !== "running") return undefined;
-    return this.#released ? released : own();
+  #outcome(span: TraceSpan, own: () => Outcome): Outcome | undefined {
+    const outcome = this.phase !== "running" ? undefined : this.#released ? released : own();
+    span.note("queuecall.outcome", outcome?.case ?? "lost");
+    return outcome;
   }
 
   #context(): JobContext {

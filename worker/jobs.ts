@@ -8,9 +8,10 @@ import { Attempt, type AttemptHost, type Task, tokenText } from "./attempt.ts";
 import type { StopReason } from "./errors.ts";
 import type { Logger } from "./logger.ts";
 import { failure, type Outcome, released } from "./outcome.ts";
+import { Recent } from "./recent.ts";
 import { Slots } from "./slots.ts";
 
-/** Tokens of ended attempts that are remembered, so that no delivery is ever run twice. */
+/** At least so many tokens of ended attempts are remembered, so that no delivery is ever run twice. */
 const REMEMBERED = 1_024;
 
 export interface JobsHost {
@@ -32,7 +33,7 @@ export class Jobs {
   readonly #host: JobsHost;
   readonly #attemptHost: AttemptHost;
   readonly #attempts = new Table<string, Attempt>();
-  readonly #ended = new Set<string>();
+  readonly #ended = new Recent(REMEMBERED);
   readonly #slots: Slots;
 
   constructor(concurrency: number, host: JobsHost) {
@@ -70,7 +71,7 @@ export class Jobs {
     if (this.#attempts.has(token) || this.#ended.has(token)) return;
     const { queue, method } = delivery;
     const task = this.#host.find(queue, method);
-    const attempt = new Attempt(delivery, task, this.#attemptHost);
+    const attempt = new Attempt(token, delivery, task, this.#attemptHost);
     this.#attempts.set(token, attempt);
     if (!accepting) return this.#host.settle(attempt, released);
     if (task) return this.#slots.add(attempt);
@@ -97,6 +98,7 @@ export class Jobs {
     if (!attempt || attempt.phase === "settling") return;
     this.#log(attempt, `the lease is lost: ${reason || "the broker said so"}`);
     this.#slots.remove(attempt);
+    this.#slots.strand(attempt);
     attempt.stop("lease-lost", "the job is not this worker's any more");
     this.over(attempt);
   }
@@ -112,8 +114,6 @@ export class Jobs {
     attempt.end();
     this.#attempts.delete(attempt.token);
     this.#ended.add(attempt.token);
-    const [oldest] = this.#ended;
-    if (oldest !== undefined && this.#ended.size > REMEMBERED) this.#ended.delete(oldest);
     this.#host.changed();
   }
 
@@ -132,13 +132,18 @@ export class Jobs {
   /** Hands back what still runs, whatever its handlers do. */
   releaseRunning(): void {
     for (const attempt of this.#slots.running) {
-      if (attempt.phase === "running") this.#host.settle(attempt, released);
+      if (attempt.phase !== "running") continue;
+      this.#slots.strand(attempt);
+      this.#host.settle(attempt, released);
     }
   }
 
   /** Forgets everything. */
   close(): void {
-    for (const attempt of this.#attempts.values()) attempt.end();
+    for (const attempt of this.#attempts.values()) {
+      this.#slots.strand(attempt);
+      attempt.end();
+    }
     this.#attempts.clear();
   }
 

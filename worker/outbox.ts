@@ -4,11 +4,11 @@
  */
 import { create } from "@bufbuild/protobuf";
 import {
+  DrainSchema,
   type ProgressReport,
   type Renewal,
   type Settlement,
   type WorkerFrame,
-  WorkerFrameSchema,
 } from "../gen/queuecall/v1/worker_pb.js";
 import { Table } from "../protocol/table.ts";
 
@@ -53,15 +53,16 @@ export class Outbox {
       }
       return taken;
     };
-    const frame = create(WorkerFrameSchema, {
+    const frame: WorkerFrame = {
+      $typeName: "queuecall.v1.WorkerFrame",
       receivedSeq: this.receivedSeq,
       renewals: cut(this.renewals, idBytes),
       settlements: cut(this.settlements, settlementBytes),
       progress: cut(this.progress, progressBytes),
-      ...(this.window !== undefined && { window: this.window }),
-      ...(this.pong !== undefined && { pong: { nonce: this.pong } }),
-      ...(this.drain !== undefined && { drain: { reason: this.drain } }),
-    });
+    };
+    if (this.window !== undefined) frame.window = this.window;
+    if (this.pong !== undefined) frame.pong = { $typeName: "queuecall.v1.Pong", nonce: this.pong };
+    if (this.drain !== undefined) frame.drain = create(DrainSchema, { reason: this.drain });
     this.receivedSeq = 0n;
     this.window = this.pong = this.drain = undefined;
     // The pong to this ping vouches for the renewals sent up to it: it leaves after the last of them.

@@ -2,7 +2,7 @@
 import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { Settlement } from "../gen/queuecall/v1/worker_pb.js";
-import { CancelledSchema, CompletedSchema, FailedSchema, ReleasedSchema } from "../gen/queuecall/v1/worker_pb.js";
+import { CancelledSchema, FailedSchema, ReleasedSchema } from "../gen/queuecall/v1/worker_pb.js";
 import { Code } from "../protocol/errors.ts";
 import {
   MAX_DURATION_MS,
@@ -20,7 +20,8 @@ export const released: Outcome = { case: "released", value: create(ReleasedSchem
 export const cancelled: Outcome = { case: "cancelled", value: create(CancelledSchema) };
 
 export function completed(answer: Answer | undefined): Outcome {
-  return { case: "completed", value: create(CompletedSchema, answer) };
+  const { payload, headers = {} } = answer ?? {};
+  return { case: "completed", value: { $typeName: "queuecall.v1.Completed", payload, headers } };
 }
 
 /** A failure that the library itself reports. @param retryable absent: as the job says */

@@ -1,6 +1,6 @@
 /** Which handler runs which job: by queue, and for services by method. */
-import { create, type DescService } from "@bufbuild/protobuf";
-import { type Payload, PayloadSchema } from "../gen/queuecall/v1/job_pb.js";
+import type { DescService } from "@bufbuild/protobuf";
+import type { Payload } from "../gen/queuecall/v1/job_pb.js";
 import type { Subscription } from "../gen/queuecall/v1/worker_pb.js";
 import { messageCodec, type PayloadCodec, PayloadError } from "../protocol/codec.ts";
 import { Code } from "../protocol/errors.ts";
@@ -102,7 +102,8 @@ function methodTask(implemented: Implemented): Task {
 
 function encode<Response>(codec: PayloadCodec<Response, unknown>, result: Response): Payload {
   try {
-    return create(PayloadSchema, codec.encode(result));
+    const { data, contentType, messageType } = codec.encode(result);
+    return { $typeName: "queuecall.v1.Payload", data, contentType, messageType };
   } catch (cause) {
     throw new CodecError(`the handler's result: ${messageOf(cause)}`, { code: Code.INTERNAL, cause });
   }

@@ -3,8 +3,7 @@
  * sent again on the next stream, to whichever broker, until then: a repeat of an
  * accepted one is a DUPLICATE, which is as good as OK.
  */
-import { create } from "@bufbuild/protobuf";
-import { type Settled, Settled_Result, type Settlement, SettlementSchema } from "../gen/queuecall/v1/worker_pb.js";
+import { type Settled, Settled_Result, type Settlement } from "../gen/queuecall/v1/worker_pb.js";
 import { reconnectMs } from "../protocol/backoff.ts";
 import type { Clock, Timer } from "../protocol/clock.ts";
 import { Code } from "../protocol/errors.ts";
@@ -16,6 +15,7 @@ import { failure, type Outcome } from "./outcome.ts";
 import type { Stream } from "./stream.ts";
 
 interface Pending {
+  id: number;
   attempt: Attempt;
   settlement: Settlement;
   /** How often the storage did not answer. */
@@ -34,19 +34,20 @@ export interface SettlementsHost {
 
 export class Settlements {
   readonly #host: SettlementsHost;
-  readonly #pending = new Table<bigint, Pending>();
-  #ids = 0n;
+  /** By settle id, as a number: a map of bigints is slow. */
+  readonly #pending = new Table<number, Pending>();
+  #ids = 0;
 
   constructor(host: SettlementsHost) {
     this.#host = host;
   }
 
   add(attempt: Attempt, outcome: Outcome): void {
-    const settleId = ++this.#ids;
-    const settlement = create(SettlementSchema, { settleId, ...attempt.ref, outcome });
+    const id = ++this.#ids;
+    const settlement = settlementOf(attempt, BigInt(id), outcome);
     attempt.phase = "settling";
-    const pending: Pending = { attempt, settlement, retries: 0, at: { kind: "here" } };
-    this.#pending.set(settleId, pending);
+    const pending: Pending = { id, attempt, settlement, retries: 0, at: { kind: "here" } };
+    this.#pending.set(id, pending);
     this.#send(pending);
   }
 
@@ -64,7 +65,7 @@ export class Settlements {
   }
 
   answered(settled: Settled): void {
-    const pending = this.#pending.get(settled.settleId);
+    const pending = this.#pending.get(Number(settled.settleId));
     if (!pending) return;
     switch (settled.result) {
       case Settled_Result.OK:
@@ -110,7 +111,7 @@ export class Settlements {
 
   #done(pending: Pending): void {
     if (pending.at.kind === "resting") pending.at.timer.cancel();
-    this.#pending.delete(pending.settlement.settleId);
+    this.#pending.delete(pending.id);
     this.#host.answered(pending.attempt);
   }
 
@@ -119,12 +120,15 @@ export class Settlements {
   }
 }
 
+function settlementOf({ delivery }: Attempt, settleId: bigint, outcome: Outcome): Settlement {
+  const { queue, jobId, leaseToken } = delivery;
+  return { $typeName: "queuecall.v1.Settlement", settleId, queue, jobId, leaseToken, outcome };
+}
+
 /** A result that no frame can carry ends the job instead: sent, it would end the stream and every job on it. */
 function fitting(settlement: Settlement, maxMessageBytes: number): Settlement {
   const size = settlementBytes(settlement);
   if (settlement.outcome.case !== "completed" || size <= maxMessageBytes - 1024) return settlement;
   const text = `RESULT_TOO_LARGE: the result takes ${size} bytes, a message at most ${maxMessageBytes}: store it elsewhere and return a reference`;
-  const { settleId, queue, jobId, leaseToken } = settlement;
-  const outcome = failure(Code.OUT_OF_RANGE, text, false, "RangeError");
-  return create(SettlementSchema, { settleId, queue, jobId, leaseToken, outcome });
+  return { ...settlement, outcome: failure(Code.OUT_OF_RANGE, text, false, "RangeError") };
 }

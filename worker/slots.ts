@@ -16,6 +16,7 @@ export class Slots {
   readonly #waiting = new Table<string, Attempt>();
   readonly #running = new Table<string, Attempt>();
   #starting = false;
+  #strays = 0;
 
   constructor(concurrency: number, host: SlotsHost) {
     this.#concurrency = concurrency;
@@ -28,9 +29,7 @@ export class Slots {
 
   /** Handlers that still run although their job is not ours any more. Each takes room that no delivery can use. */
   get strays(): number {
-    let count = 0;
-    for (const attempt of this.#running.values()) if (attempt.phase !== "running") count++;
-    return count;
+    return this.#strays;
   }
 
   add(attempt: Attempt): void {
@@ -41,6 +40,11 @@ export class Slots {
   /** Takes an attempt out of the line. False: it was not in it. */
   remove(attempt: Attempt): boolean {
     return this.#waiting.delete(attempt.token);
+  }
+
+  /** To be told before the job of an attempt is given up: a handler that runs is a stray from here on. */
+  strand(attempt: Attempt): void {
+    if (attempt.phase === "running") this.#strays++;
   }
 
   /** Empties the line. */
@@ -68,6 +72,7 @@ export class Slots {
     this.#running.set(attempt.token, attempt);
     const outcome = await attempt.run();
     this.#running.delete(attempt.token);
+    if (attempt.phase !== "running") this.#strays--;
     if (this.#waiting.size > 0) this.#startSoon();
     this.#host.ended(attempt, outcome);
   }

@@ -177,7 +177,7 @@ export class Stream {
 
   #send(frame: WorkerFrame): void {
     this.#lastSent = this.#host.clock.monotonic();
-    this.#link.send(create(WorkRequestSchema, { kind: { case: "frame", value: frame } }));
+    this.#link.send({ $typeName: "queuecall.v1.WorkRequest", kind: { case: "frame", value: frame } });
   }
 
   #close(end: LinkEnd): void {
