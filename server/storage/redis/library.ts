@@ -32,13 +32,13 @@ export class Library {
   }
 
   /**
-   * Runs a verb, or some of one queue that go together, in their order.
+   * Runs a verb, or some that go together, queue by queue, those of a queue in their order.
    * @returns their answers; an Error for one that failed by itself
    */
-  async run(client: Client, verbs: Verb[]): Promise<(Reply | Error)[]> {
-    if (this.#clock.monotonic() < this.#scriptsUntil) return evaluate(client, verbs);
+  async run(client: Client, queues: Verb[][]): Promise<(Reply | Error)[]> {
+    if (this.#clock.monotonic() < this.#scriptsUntil) return evaluate(client, queues);
     try {
-      return await call(client, verbs);
+      return await call(client, queues);
     } catch (error) {
       if (judge(error).code !== "NOFUNCTION") throw error;
     }
@@ -46,7 +46,7 @@ export class Library {
     this.#loading ??= this.#load(client).finally(() => {
       this.#loading = undefined;
     });
-    return (await this.#loading) ? call(client, verbs) : evaluate(client, verbs);
+    return (await this.#loading) ? call(client, queues) : evaluate(client, queues);
   }
 
   /** Answers whether there are functions now. Replicas get them from their masters. */
@@ -72,14 +72,16 @@ async function loadInto(node: Client): Promise<boolean> {
   }
 }
 
-async function call(client: Client, verbs: Verb[]): Promise<(Reply | Error)[]> {
-  const packed = verbs.map((verb) => verb.packed);
-  return answersOf(await send(client, "fcall", [verbs[0]!.script.function, ...about(verbs[0]!)], packed));
+async function call(client: Client, queues: Verb[][]): Promise<(Reply | Error)[]> {
+  const packed = queues.flatMap((verbs) => verbs.map((verb) => verb.packed));
+  return answersOf(await send(client, "fcall", [queues[0]![0]!.script.function, ...about(queues)], packed));
 }
 
-/** What verbs have in common, before each by itself. */
-function about({ keys, common }: Verb): Argument[] {
-  return [keys.length, ...keys, ...common];
+/** KEYS and ARGV of run.lua, but for the verbs themselves. */
+function about(queues: Verb[][]): Argument[] {
+  const { keys, common } = queues[0]![0]!;
+  const all = queues.length === 1 ? keys : queues.flatMap(([verb]) => verb!.keys);
+  return [all.length, ...all, ...common, keys.length, ...queues.map((verbs) => verbs.length)];
 }
 
 function answersOf(packed: Reply): (Reply | Error)[] {
@@ -95,12 +97,12 @@ function refusal(message: string): Error {
   return error;
 }
 
-function evaluate(client: Client, verbs: Verb[]): Promise<(Reply | Error)[]> {
-  return Promise.all(verbs.map((verb) => evaluateOne(client, verb).catch((error: Error) => error)));
+function evaluate(client: Client, queues: Verb[][]): Promise<(Reply | Error)[]> {
+  return Promise.all(queues.flat().map((verb) => evaluateOne(client, verb).catch((error: Error) => error)));
 }
 
 async function evaluateOne(client: Client, verb: Verb): Promise<Reply | Error> {
-  const rest = about(verb);
+  const rest = about([[verb]]);
   const packed = [verb.packed];
   const { sha, text } = verb.script;
   const evaluated = send(client, "evalsha", [sha, ...rest], packed).catch((error: unknown) => {

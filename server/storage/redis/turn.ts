@@ -1,9 +1,10 @@
 /**
  * What is asked in one turn of the event loop. It leaves at its end and in one write, since a system call each would cost
- * as much as all the rest; and verbs of one queue that follow each other leave as one call of the server: decisions/0022.
- * A call that is full leaves at once, so that the server is at work while the next one is made ready.
+ * as much as all the rest; and verbs that follow each other leave as one call of the server, where it is one server for all
+ * queues, or of the queue: decisions/0022. A call that is full leaves at once, so that the server is at work while the next
+ * one is made ready.
  */
-import { Redis } from "ioredis";
+import { Cluster, Redis } from "ioredis";
 import type { Clock } from "../../../protocol/clock.ts";
 import type { Client, Reply } from "./client.ts";
 import { Library, type Verb } from "./library.ts";
@@ -21,17 +22,16 @@ export interface Asker {
 }
 
 interface Call {
-  client: Client;
-  requests: Request[];
-  askers: Asker[];
+  readonly client: Client;
+  leave(): void;
 }
 
 export class Turn {
   readonly #clock: Clock;
   readonly #library: Library;
   #calls: Call[] = [];
-  /** The newest call about a queue, by its first key: what follows it may join it. */
-  #newest = new Map<string, Call>();
+  /** The newest call with verbs that those of a place may join: of a server, or of a queue in a cluster. */
+  #newest = new Map<string, Together>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -41,16 +41,25 @@ export class Turn {
   /** Verbs of one queue run in the order in which they were asked for. */
   add(client: Client, request: Request, asker: Asker): void {
     if (this.#calls.length === 0) this.#clock.defer(() => this.#leave());
-    const newest = "keys" in request ? this.#newest.get(request.keys[0]!) : undefined;
-    if (newest?.client === client && joins(request, newest.requests[0]!)) {
-      newest.requests.push(request);
-      newest.askers.push(asker);
-      if (newest.requests.length === MAX_VERBS) this.#leave();
+    if ("send" in request) {
+      const leave = () =>
+        void request.send(client).then(
+          (reply) => asker.answered(reply),
+          (error) => asker.failed(error),
+        );
+      this.#calls.push({ client, leave });
       return;
     }
-    const call = { client, requests: [request], askers: [asker] };
+    const place = client instanceof Cluster ? request.keys[0]! : "";
+    const newest = this.#newest.get(place);
+    if (newest?.takes(client, request)) {
+      newest.add(request, asker);
+      if (newest.size === MAX_VERBS) this.#leave();
+      return;
+    }
+    const call = new Together(this.#library, client, request, asker);
     this.#calls.push(call);
-    if ("keys" in request) this.#newest.set(request.keys[0]!, call);
+    this.#newest.set(place, call);
   }
 
   #leave(): void {
@@ -60,31 +69,61 @@ export class Turn {
     const streams = new Set<Redis["stream"]>();
     for (const { client } of calls) if (client instanceof Redis && client.stream) streams.add(client.stream);
     for (const stream of streams) stream.cork();
-    for (const call of calls) this.#send(call);
+    for (const call of calls) call.leave();
     for (const stream of streams) stream.uncork();
-  }
-
-  #send({ client, requests, askers }: Call): void {
-    const [request] = requests as [Request];
-    const replies =
-      "send" in request ? request.send(client).then((reply) => [reply]) : this.#library.run(client, requests as Verb[]);
-    replies.then(
-      (replies) => {
-        for (const [i, asker] of askers.entries()) {
-          const reply = replies[i]!;
-          if (reply instanceof Error) asker.failed(reply);
-          else asker.answered(reply);
-        }
-      },
-      (error) => {
-        for (const asker of askers) asker.failed(error);
-      },
-    );
   }
 }
 
-function joins(request: Request, first: Request): boolean {
-  if (!("script" in request) || !("script" in first) || !request.script.frequent || !first.script.frequent)
-    return false;
-  return request.script.function === first.script.function && request.common === first.common;
+/** Verbs that leave as one call, those of a queue behind one another. */
+class Together implements Call {
+  readonly client: Client;
+  readonly #library: Library;
+  readonly #first: Verb;
+  readonly #byQueue = new Map<string, { verbs: Verb[]; askers: Asker[] }>();
+  size = 0;
+
+  constructor(library: Library, client: Client, first: Verb, asker: Asker) {
+    this.#library = library;
+    this.client = client;
+    this.#first = first;
+    this.add(first, asker);
+  }
+
+  takes(client: Client, { script, common }: Verb): boolean {
+    const { script: first } = this.#first;
+    if (client !== this.client || !script.frequent || !first.frequent) return false;
+    return script.function === first.function && common === this.#first.common;
+  }
+
+  add(verb: Verb, asker: Asker): void {
+    const queue = verb.keys[0]!;
+    const known = this.#byQueue.get(queue);
+    if (known) {
+      known.verbs.push(verb);
+      known.askers.push(asker);
+    } else this.#byQueue.set(queue, { verbs: [verb], askers: [asker] });
+    this.size++;
+  }
+
+  leave(): void {
+    const queues = [...this.#byQueue.values()];
+    const askers = queues.length === 1 ? queues[0]!.askers : queues.flatMap((queue) => queue.askers);
+    this.#library
+      .run(
+        this.client,
+        queues.map(({ verbs }) => verbs),
+      )
+      .then(
+        (replies) => {
+          for (let i = 0; i < askers.length; i++) {
+            const reply = replies[i]!;
+            if (reply instanceof Error) askers[i]!.failed(reply);
+            else askers[i]!.answered(reply);
+          }
+        },
+        (error) => {
+          for (const asker of askers) asker.failed(error);
+        },
+      );
+  }
 }

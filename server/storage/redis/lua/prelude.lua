@@ -1,6 +1,6 @@
 -- In front of every verb: one clock, the record of a job, and its place in the indexes. Made once, when the library is loaded;
--- begin() says of each call what it is about.
--- KEYS, of every verb: the fixed keys of one queue, in the order of keys.ts. The keys of a job are built from the first
+-- begin() and about() say of each call what it is about.
+-- KEYS, of every verb: the fixed keys of its queue, in the order of keys.ts. The keys of a job are built from the first
 -- of them, so they are in the same slot; load() reads them before any write.
 -- ARGV, of every verb: 1 clock offset (ms; 0 but in tests), 2 this broker. The rest is the verb's.
 -- Numbers are doubles, whole and below 2^53: microseconds since 1970 fit until the year 2255. redis.call writes them out
@@ -21,15 +21,19 @@ local loaded
 local moves, counted, numbered, weight, queued, hungry
 
 local function begin(keys, argv)
-  KEYS, ARGV, call = keys, argv, redis.call
-  META, SCHEDULED, QUEUED, RUNNING, FINISHED, START_BY, HUNGRY = unpack(keys)
-  QUEUE = string.sub(META, 1, -2)
-  JOB = QUEUE .. 'j:'
+  KEYS, call = keys, redis.call
   ME = argv[2]
   local time = call('TIME')
   NOW_US = tonumber(time[1]) * 1000000 + tonumber(time[2])
   if argv[1] ~= '0' then NOW_US = NOW_US + tonumber(argv[1]) * 1000 end
   NOW = math.floor(NOW_US / 1000)
+end
+
+-- The queue that the next verbs are about: its keys are those from `first` on.
+local function about(first, each)
+  META, SCHEDULED, QUEUED, RUNNING, FINISHED, START_BY, HUNGRY = unpack(KEYS, first, first + each - 1)
+  QUEUE = string.sub(META, 1, -2)
+  JOB = QUEUE .. 'j:'
   loaded = {}
   moves, counted, numbered, weight, queued, hungry = {}, nil, 0, 0, nil, nil
 end
