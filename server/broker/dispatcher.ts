@@ -72,12 +72,26 @@ interface QueueState {
   /** Claims under way. */
   claims: number;
   turn: number;
+  /** It is in the line of those with jobs. */
+  inLine: boolean;
+}
+
+interface SessionClaims {
+  /** Queues with a claim under way. */
+  readonly busy: Set<string>;
+  /** Given out. */
+  ids: number;
+  /** As the session has them; a list that it replaces, never changes. */
+  queues: readonly string[];
+  names: ReadonlySet<string>;
 }
 
 export class Dispatcher {
   readonly #o: DispatcherOptions;
   readonly #queues = new Map<string, QueueState>();
-  readonly #claims = new Map<Session, { busy: Set<string>; ids: number; turn: number; queues: readonly string[] }>();
+  /** Those that may have jobs for a session; first the one that was asked least recently, so that none starves. */
+  readonly #line: QueueState[] = [];
+  readonly #claims = new Map<Session, SessionClaims>();
   #probe: Timer | undefined;
   #closed = false;
 
@@ -156,16 +170,26 @@ export class Dispatcher {
     this.#subscribe(session);
     const claims = this.#claims.get(session);
     if (!claims) return;
-    // Each claim starts with the next queue, so that none of them starves.
-    for (let i = 0; i < claims.queues.length && session.room > 0; i++) {
-      const name = claims.queues[(claims.turn + i) % claims.queues.length] as string;
-      const state = this.#queues.get(name);
-      if (state && this.#mayAsk(state) && !claims.busy.has(name)) {
-        claims.turn = (claims.turn + i + 1) % claims.queues.length;
-        i = -1;
+    for (let i = 0; i < this.#line.length && session.room > 0; ) {
+      const state = this.#line[i] as QueueState;
+      if (!this.#wants(state)) this.#stepOut(i);
+      else if (!this.#mayAsk(state) || !claims.names.has(state.name) || claims.busy.has(state.name)) i++;
+      else {
+        this.#stepOut(i);
+        this.#lineUp(state);
         void this.#claim(state, session);
       }
     }
+  }
+
+  #lineUp(state: QueueState): void {
+    if (state.inLine) return;
+    state.inLine = true;
+    this.#line.push(state);
+  }
+
+  #stepOut(at: number): void {
+    for (const state of this.#line.splice(at, 1)) state.inLine = false;
   }
 
   /** The session is gone. */
@@ -190,13 +214,13 @@ export class Dispatcher {
   #subscribe(session: Session): void {
     const known = this.#claims.get(session);
     if (known?.queues === session.queues) return;
-    const claims = known ?? { busy: new Set<string>(), ids: 0, turn: 0, queues: [] };
-    const before = claims.queues;
+    const claims = known ?? { busy: new Set<string>(), ids: 0, queues: [], names: new Set<string>() };
+    const before = claims.names;
     claims.queues = session.queues;
-    claims.turn = 0;
+    claims.names = new Set(session.queues);
     this.#claims.set(session, claims);
-    for (const name of before) if (!session.queues.includes(name)) this.#leave(session, name);
-    for (const name of session.queues) if (!before.includes(name)) this.#join(session, name);
+    for (const name of before) if (!claims.names.has(name)) this.#leave(session, name);
+    for (const name of claims.names) if (!before.has(name)) this.#join(session, name);
   }
 
   #join(session: Session, name: string): void {
@@ -211,19 +235,23 @@ export class Dispatcher {
       asking: 0,
       claims: 0,
       turn: 0,
+      inLine: false,
     };
     this.#queues.set(name, state);
     state.sessions.push(session);
     // Jobs may have been in line before anybody here cared for the queue.
     state.backlog = true;
     state.heard++;
+    this.#lineUp(state);
   }
 
   #leave(session: Session, name: string): void {
     const state = this.#queues.get(name);
     if (!state) return;
     state.sessions = state.sessions.filter((other) => other !== session);
-    if (state.sessions.length === 0) this.#queues.delete(name);
+    if (state.sessions.length > 0) return;
+    this.#queues.delete(name);
+    if (state.inLine) this.#stepOut(this.#line.indexOf(state));
   }
 
   #wants(state: QueueState): boolean {
@@ -236,6 +264,7 @@ export class Dispatcher {
 
   #serveQueue(state: QueueState): void {
     const { sessions } = state;
+    if (this.#wants(state)) this.#lineUp(state);
     for (let i = 0; i < sessions.length && this.#mayAsk(state) && !this.#closed; i++) {
       const session = sessions[(state.turn + i) % sessions.length] as Session;
       if (session.room === 0 || this.#claims.get(session)?.busy.has(state.name)) continue;
