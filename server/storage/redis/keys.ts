@@ -44,17 +44,28 @@ const types: Record<string, string> = {
 /** Text as it is, in a glob. */
 const escaped = (text: string) => text.replace(/[\\*?[\]]/g, "\\$&");
 
+/** Queues whose keys are remembered; with more, all are forgotten now and then. */
+const MAX_REMEMBERED = 1_000;
+
 export class Keys {
   readonly #prefix: string;
+  readonly #remembered = new Map<string, readonly string[]>();
 
   constructor(prefix: string) {
     this.#prefix = prefix;
   }
 
   /** KEYS of every script, in the order of prelude.lua. */
-  ofScript(queue: string): string[] {
+  ofScript(queue: string): readonly string[] {
+    return this.#remembered.get(queue) ?? this.#remember(queue);
+  }
+
+  #remember(queue: string): readonly string[] {
     const tag = this.#tag(queue);
-    return [this.meta(queue), `${tag}s`, `${tag}q`, `${tag}r`, `${tag}f`, `${tag}b`, `${tag}w`];
+    const keys = [this.meta(queue), `${tag}s`, `${tag}q`, `${tag}r`, `${tag}f`, `${tag}b`, `${tag}w`];
+    if (this.#remembered.size >= MAX_REMEMBERED) this.#remembered.clear();
+    this.#remembered.set(queue, keys);
+    return keys;
   }
 
   /** The hash with what a queue has beside its jobs. */

@@ -15,7 +15,7 @@ const SCRIPTS_FOR_MS = 60_000;
 /** A verb, and what it is about. */
 export interface Verb {
   script: Script;
-  keys: string[];
+  keys: readonly string[];
   /** Clock offset and broker, as run.lua wants them in front; the same array while nothing changes. */
   common: readonly Argument[];
   /** Its name and its arguments: packed.ts. */

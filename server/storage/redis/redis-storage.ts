@@ -386,7 +386,7 @@ class RedisStorage implements Storage {
   // ── what they share ────────────────────────────────────────────────────────
 
   /** @param of a queue, or the keys of a script that is about none */
-  #run(name: ScriptName, of: string | string[], args: Packable[]): Promise<Reply> {
+  #run(name: ScriptName, of: string | readonly string[], args: Packable[]): Promise<Reply> {
     const keys = typeof of === "string" ? this.#keys.ofScript(of) : of;
     return this.#link.run({ script: script(name), keys, common: this.#common, packed: pack([name, "", ...args]) });
   }

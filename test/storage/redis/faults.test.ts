@@ -69,6 +69,31 @@ describe.skipIf(redisUnavailable)(`faults of Redis${redisUnavailable ? ` (skippe
     expect(await server.admin.call("FUNCTION", "LIST")).toEqual([]);
   });
 
+  test("verbs of several queues share a call, and what is wrong with the keys of one is no harm to the others", async () => {
+    const server = await serverOf();
+    const storage = await storageOn(server.url);
+    const queues = ["one", "two", "three"];
+    const all = (jobId: string) =>
+      Promise.allSettled(queues.map((queue) => enqueue(storage, jobId, { queue }))).then((answers) =>
+        answers.map((answer) => (answer.status === "rejected" ? answer.reason : answer.value.kind)),
+      );
+    await all("first");
+    await server.admin.call("CONFIG", "RESETSTAT");
+    expect(await all("second")).toEqual(["accepted", "accepted", "accepted"]);
+    expect(String(await server.admin.info("commandstats"))).toContain("cmdstat_fcall:calls=1,");
+
+    const line = (await server.admin.keys("*{two}:q"))[0]!;
+    await server.admin.set(line, "no set");
+    const [one, two, three] = await all("third");
+    expect([one, three]).toEqual(["accepted", "accepted"]);
+    expect(two).toBeInstanceOf(StorageUnavailable);
+    expect((two as Error).message).toMatch(/WRONGTYPE/);
+    for (const queue of ["one", "three"]) {
+      expect(await storage.read({ queue, jobId: "third" })).toMatchObject({ state: "queued" });
+      expect((await storage.count(queue)).jobs.queued).toBe(3);
+    }
+  });
+
   test("more calls at one time than go on the wire: each has its turn, whoever comes in between", async () => {
     const storage = await storageOn((await serverOf()).url);
     // Each a queue of its own, which needs a call before the first job and one after it.
