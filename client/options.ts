@@ -1,10 +1,10 @@
 /** What calls and clients take, and the checks that name what is wrong. */
 
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type Duration, durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { Interceptor } from "@connectrpc/connect";
 import { closest, distance } from "fastest-levenshtein";
-import { type JobSpec, JobSpecSchema } from "../gen/queuecall/v1/job_pb.js";
+import type { JobSpecSchema } from "../gen/queuecall/v1/job_pb.js";
 import type { Clock } from "../protocol/clock.ts";
 import type { EncodedPayload } from "../protocol/codec.ts";
 import { MAX_DURATION_MS, QUEUE_PATTERN } from "../protocol/limits.ts";
@@ -175,8 +175,9 @@ export function checkKnown(options: object, names: object, where = ""): void {
 
 /** `undefined` counts as absent. */
 export function overlay<T extends object, U extends object>(defaults: T, options: U): T & U {
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  return { ...defaults, ...Object.fromEntries(given) } as T & U;
+  const all = { ...defaults } as Record<string, unknown>;
+  for (const [name, value] of Object.entries(options)) if (value !== undefined) all[name] = value;
+  return all as T & U;
 }
 
 /**
@@ -219,11 +220,13 @@ export function checkUrls(url: unknown, tls: boolean): string[] {
   });
 }
 
-/** The message that asks for a job. */
-export function jobSpec(queue: string, jobId: string, payload: EncodedPayload, options: JobOptions): JobSpec {
-  const init: MessageInitShape<typeof JobSpecSchema> = { queue, jobId, payload };
+/** What a message that asks for a job is made of. Its headers are its own: a call adds its trace to them. */
+export type JobSpecInit = MessageInitShape<typeof JobSpecSchema> & { jobId: string; headers: Record<string, string> };
+
+export function jobSpec(queue: string, jobId: string, payload: EncodedPayload, options: JobOptions): JobSpecInit {
+  const init: JobSpecInit = { queue, jobId, payload, headers: {} };
   if (options.method !== undefined) init.method = checkString("method", options.method);
-  if (options.headers !== undefined) init.headers = checkStrings("headers", options.headers);
+  if (options.headers !== undefined) init.headers = { ...checkStrings("headers", options.headers) };
   if (options.labels !== undefined) init.labels = checkStrings("labels", options.labels);
   if (options.priority !== undefined) init.priority = checkInteger("priority", options.priority);
   if (options.maxAttempts !== undefined) init.maxAttempts = checkCount("maxAttempts", options.maxAttempts);
@@ -234,11 +237,12 @@ export function jobSpec(queue: string, jobId: string, payload: EncodedPayload, o
   if (options.rejectPayloadMismatch !== undefined) {
     init.rejectPayloadMismatch = checkBoolean("rejectPayloadMismatch", options.rejectPayloadMismatch);
   }
-  for (const field of ["delay", "runTimeout", "startTimeout", "resultTtl"] as const) {
-    if (options[field] !== undefined) init[field] = duration(field, options[field]);
-  }
+  if (options.delay !== undefined) init.delay = duration("delay", options.delay);
+  if (options.runTimeout !== undefined) init.runTimeout = duration("runTimeout", options.runTimeout);
+  if (options.startTimeout !== undefined) init.startTimeout = duration("startTimeout", options.startTimeout);
+  if (options.resultTtl !== undefined) init.resultTtl = duration("resultTtl", options.resultTtl);
   if (options.backoff !== undefined) init.backoff = backoffOf(options.backoff);
-  return create(JobSpecSchema, init);
+  return init;
 }
 
 function backoffOf(options: BackoffOptions): NonNullable<MessageInitShape<typeof JobSpecSchema>["backoff"]> {

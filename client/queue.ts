@@ -1,7 +1,7 @@
 /** The calls on one queue, in its own types. */
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { reconnectMs } from "../protocol/backoff.ts";
 import type { QueueDefinition } from "../protocol/define-queue.ts";
+import { durationOf } from "../protocol/duration.ts";
 import { generateJobId } from "../protocol/job-id.ts";
 import { DEFAULT_WAIT_MS, MAX_DURATION_MS, REQUEST_ID_BYTES } from "../protocol/limits.ts";
 import { inSpan, type SpanSpec, type TraceHeaders, type TraceSpan } from "../protocol/tracing.ts";
@@ -279,5 +279,5 @@ function addTrace(spec: { headers: Record<string, string> }, trace: TraceHeaders
 
 /** Rounded up, so that the broker's wait does not end before ours; the broker clamps it to its own longest. */
 function waitTimeout(leftMs: number) {
-  return durationFromMs(Math.ceil(Math.min(leftMs, MAX_DURATION_MS)));
+  return durationOf(Math.ceil(Math.min(leftMs, MAX_DURATION_MS)));
 }

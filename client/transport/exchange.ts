@@ -35,6 +35,8 @@ export interface Outgoing {
 type ExchangeCall = Outgoing & { callId: number };
 
 interface Waiting {
+  signal: AbortSignal;
+  cancel(): void;
   resolve(reply: ExchangeReply): void;
   reject(error: ConnectError): void;
 }
@@ -85,26 +87,13 @@ export class Exchange {
   call(outgoing: Outgoing, signal: AbortSignal): Promise<ExchangeReply> {
     const { promise, resolve, reject } = Promise.withResolvers<ExchangeReply>();
     const callId = this.#newId();
-    const abort = () => this.#cancel(callId, signal);
-    const settled = () => {
-      signal.removeEventListener("abort", abort);
-      if (this.#calls.delete(callId) && this.#calls.size === 0) this.#rest();
-    };
-    this.#calls.set(callId, {
-      resolve: (reply) => {
-        settled();
-        resolve(reply);
-      },
-      reject: (error) => {
-        settled();
-        reject(error);
-      },
-    });
+    const cancel = () => this.#cancel(callId, signal);
+    this.#calls.set(callId, { signal, cancel, resolve, reject });
     if (this.#calls.size === 1 && this.#stream) this.#connection.hold(this.#stream);
-    signal.addEventListener("abort", abort);
+    signal.addEventListener("abort", cancel);
     this.#outbox.push({ ...outgoing, callId });
     this.#flushSoon();
-    if (signal.aborted) abort();
+    if (signal.aborted) cancel();
     return promise;
   }
 
@@ -188,6 +177,16 @@ export class Exchange {
     return this.#outbox.splice(0, over < 0 ? this.#outbox.length : over);
   }
 
+  /** The call is over: nothing waits for it any more. Undefined: it was before. */
+  #settle(callId: number): Waiting | undefined {
+    const waiting = this.#calls.get(callId);
+    if (!waiting) return undefined;
+    waiting.signal.removeEventListener("abort", waiting.cancel);
+    this.#calls.delete(callId);
+    if (this.#calls.size === 0) this.#rest();
+    return waiting;
+  }
+
   #cancel(callId: number, signal: AbortSignal): void {
     const unsent = this.#outbox.findIndex((call) => call.callId === callId);
     if (unsent >= 0) this.#outbox.splice(unsent, 1);
@@ -195,7 +194,7 @@ export class Exchange {
       this.#cancels.push({ callId });
       this.#flushSoon();
     }
-    this.#calls.get(callId)?.reject(ConnectError.from(signal.reason, Code.Canceled));
+    this.#settle(callId)?.reject(ConnectError.from(signal.reason, Code.Canceled));
   }
 
   #received(bytes: Uint8Array): void {
@@ -207,7 +206,7 @@ export class Exchange {
     for (const reply of replies) {
       const { status } = reply;
       // Without an entry it was cancelled meanwhile.
-      const waiting = this.#calls.get(reply.callId);
+      const waiting = this.#settle(reply.callId);
       if (status) waiting?.reject(refusal(status, reply));
       else waiting?.resolve(reply);
     }
@@ -235,9 +234,11 @@ export class Exchange {
     const unsent = new Set(this.#outbox.map(({ callId }) => callId));
     const error = lost(this.#error);
     const notSent = new NotSentError(error.rawMessage, { cause: error });
-    for (const [callId, waiting] of [...this.#calls]) {
+    for (const [callId] of [...this.#calls]) {
       const never = unsent.has(callId) && error.code === Code.Unavailable;
-      waiting.reject(never ? new ConnectError(error.rawMessage, error.code, undefined, undefined, notSent) : error);
+      this.#settle(callId)?.reject(
+        never ? new ConnectError(error.rawMessage, error.code, undefined, undefined, notSent) : error,
+      );
     }
     this.#outbox = [];
   }

@@ -3,8 +3,15 @@
  * cannot carry goes as a call of its own on the same connection: streams, what
  * is large, and everything at a broker that does not know the service.
  */
-import { create, type DescMessage, type DescMethodUnary, type MessageInitShape } from "@bufbuild/protobuf";
-import { type Duration, durationFromMs } from "@bufbuild/protobuf/wkt";
+import {
+  create,
+  type DescMessage,
+  type DescMethodUnary,
+  type DescService,
+  type MessageInitShape,
+  type MessageShape,
+} from "@bufbuild/protobuf";
+import type { Duration } from "@bufbuild/protobuf/wkt";
 import {
   Code,
   ConnectError,
@@ -19,10 +26,11 @@ import { runUnaryCall } from "@connectrpc/connect/protocol";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import type { ExchangeReply } from "../../gen/queuecall/v1/multiplex_pb.js";
 import type { Clock } from "../../protocol/clock.ts";
+import { durationOf } from "../../protocol/duration.ts";
 import { EXCHANGE_FRAME_BYTES } from "../../protocol/limits.ts";
 import { decode, encode } from "../../protocol/wire.ts";
 import { Connection } from "./connection.ts";
-import { type Carrier, Exchange } from "./exchange.ts";
+import { type Carrier, Exchange, type Outgoing } from "./exchange.ts";
 import type { Link, LinkOptions } from "./transport.ts";
 
 export function openMultiplexLink(url: string, { tls, clock, interceptors }: LinkOptions): Link {
@@ -64,22 +72,15 @@ export function multiplexed(
       signal: AbortSignal,
     ): Promise<UnaryResponse<I, O>> => {
       const bytes = encode(method.input, message);
-      const reply =
-        bytes.length > EXCHANGE_FRAME_BYTES ? undefined : await exchanges.call(method, header, bytes, signal);
-      if (!reply) return single.unary(method, signal, undefined, header, message, contextValues);
-      return {
-        stream: false,
-        service: method.parent,
-        method,
-        message: decode(method.output, reply.message),
-        // Read by few.
-        get header() {
-          return new Headers(reply.headers);
-        },
-        get trailer() {
-          return new Headers(reply.trailers);
-        },
-      };
+      const { authorization, outgoing } = outgoingOf(method, header, bytes);
+      const exchange = bytes.length > EXCHANGE_FRAME_BYTES ? undefined : exchanges.take(authorization);
+      try {
+        if (exchange) return new Answer(method, await exchange.call(outgoing, signal));
+      } catch (error) {
+        if (!(error instanceof ConnectError) || error.code !== Code.Unimplemented || !exchange?.unknown) throw error;
+        exchanges.unknown = true;
+      }
+      return single.unary(method, signal, undefined, header, message, contextValues);
     };
     // What Connect does around a call costs as much as the call: not where there is nothing around it.
     if (interceptors.length === 0 && signal && timeoutMs === undefined) return call(header, input, signal);
@@ -99,13 +100,45 @@ export function multiplexed(
         contextValues: contextValues ?? createContextValues(),
         message: create(method.input, input),
       },
-      next: (request: UnaryRequest<I, O>) =>
-        call(request.header, request.message as MessageInitShape<I>, request.signal),
+      next: async (request: UnaryRequest<I, O>) =>
+        spreadable(await call(request.header, request.message as MessageInitShape<I>, request.signal)),
     });
   };
 }
 
 type HeaderInit = ConstructorParameters<typeof Headers>[0];
+
+/** A reply in Connect's words. Few read its headers. */
+class Answer<I extends DescMessage, O extends DescMessage> implements UnaryResponse<I, O> {
+  readonly stream = false;
+  readonly method: DescMethodUnary<I, O>;
+  readonly message: MessageShape<O>;
+  readonly #reply: ExchangeReply;
+
+  constructor(method: DescMethodUnary<I, O>, reply: ExchangeReply) {
+    this.method = method;
+    this.message = decode(method.output, reply.message);
+    this.#reply = reply;
+  }
+
+  get service(): DescService {
+    return this.method.parent;
+  }
+
+  get header(): Headers {
+    return new Headers(this.#reply.headers);
+  }
+
+  get trailer(): Headers {
+    return new Headers(this.#reply.trailers);
+  }
+}
+
+/** Interceptors may pass on a changed copy of a response. */
+function spreadable<I extends DescMessage, O extends DescMessage>(response: UnaryResponse<I, O>): UnaryResponse<I, O> {
+  const { stream, service, method, message, header, trailer } = response;
+  return { stream, service, method, message, header, trailer };
+}
 
 function pathOf({ parent, name }: DescMethodUnary): string {
   return `/${parent.typeName}/${name}`;
@@ -117,43 +150,19 @@ class Exchanges {
   readonly #clock: Clock;
   #current: Exchange | undefined;
   /** The broker knows no such service. */
-  #unknown = false;
+  unknown = false;
 
   constructor(carrier: Carrier, clock: Clock) {
     this.#carrier = carrier;
     this.#clock = clock;
   }
 
-  /** Undefined: the call has to go by itself. */
-  async call(
-    method: DescMethodUnary,
-    header: HeaderInit,
-    message: Uint8Array,
-    signal: AbortSignal,
-  ): Promise<ExchangeReply | undefined> {
-    if (this.#unknown) return undefined;
-    let timeout: Duration | undefined;
-    let authorization: string | null = null;
-    const headers: Record<string, string> = {};
-    // What is the stream's or the protocol's own is said there.
-    for (const [name, value] of entriesOf(header)) {
-      if (name === "grpc-timeout") timeout = timeoutOf(value);
-      else if (name === "authorization") authorization = value;
-      else headers[name] = value;
-    }
-    const exchange = this.#take(authorization);
-    const outgoing = { method: pathOf(method), timeout, headers, message };
-    try {
-      return await exchange.call(outgoing, signal);
-    } catch (error) {
-      if (!(error instanceof ConnectError) || error.code !== Code.Unimplemented || !exchange.unknown) throw error;
-      this.#unknown = true;
-      return undefined;
-    }
-  }
-
-  /** A stream that was opened with these credentials. Others are left: a token that was renewed is not gone back on. */
-  #take(authorization: string | null): Exchange {
+  /**
+   * A stream that was opened with these credentials. Others are left: a token that was renewed is not gone back on.
+   * Undefined: the call has to go by itself.
+   */
+  take(authorization: string | null): Exchange | undefined {
+    if (this.unknown) return undefined;
     const current = this.#current;
     if (current?.usable && current.authorization === authorization) return current;
     current?.leave();
@@ -162,10 +171,27 @@ class Exchanges {
   }
 }
 
+/** A call as a stream takes it. What is the stream's or the protocol's own is said there, not in the headers. */
+function outgoingOf(
+  method: DescMethodUnary,
+  header: HeaderInit,
+  message: Uint8Array,
+): { authorization: string | null; outgoing: Outgoing } {
+  let timeout: Duration | undefined;
+  let authorization: string | null = null;
+  const headers: Record<string, string> = {};
+  for (const [name, value] of entriesOf(header)) {
+    if (name === "grpc-timeout") timeout = timeoutOf(value);
+    else if (name === "authorization") authorization = value;
+    else headers[name] = value;
+  }
+  return { authorization, outgoing: { method: pathOf(method), timeout, headers, message } };
+}
+
 const UNIT_MS: Record<string, number> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
 
 function timeoutOf(text: string): Duration {
-  return durationFromMs(Math.ceil(Number(text.slice(0, -1)) * (UNIT_MS[text.slice(-1)] ?? 1)));
+  return durationOf(Math.ceil(Number(text.slice(0, -1)) * (UNIT_MS[text.slice(-1)] ?? 1)));
 }
 
 /** Names in lower case. The usual few are not worth a Headers. */

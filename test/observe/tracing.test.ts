@@ -148,6 +148,17 @@ describe("with an SDK", () => {
     expect(second?.parentSpanContext).toBeUndefined();
   });
 
+  test("headers that a program uses again are not changed: each call has a trace of its own", async () => {
+    const seen: unknown[] = [];
+    await using _ = await working(async (_, ctx) => void seen.push(ctx.headers.traceparent));
+    const headers = { mine: "1" };
+    await using client = createQueueClient({ url: broker.url, defaults: { headers } });
+    await client.queue("work").enqueueAndWait("again 1", "x");
+    await client.queue("work").enqueueAndWait("again 2", "x");
+    expect(headers).toEqual({ mine: "1" });
+    expect(new Set(seen.map((traceparent) => traceIdOf(String(traceparent)))).size).toBe(2);
+  });
+
   test("both sides can switch it off", async () => {
     let headers: object | undefined;
     await using _ = await working(
