@@ -18,6 +18,12 @@ export function encode<Desc extends DescMessage>(schema: Desc, init: MessageInit
   return bytes ?? toBinary(schema, create(schema, init));
 }
 
+/** The same behind one another in pieces: large fields of bytes are not copied, and must stay as they are until all has left. */
+export function encodeInPieces<Desc extends DescMessage>(schema: Desc, init: MessageInitShape<Desc>): Uint8Array[] {
+  const pieces = codecs.get(schema.typeName)?.encodeInPieces(init);
+  return pieces ?? [toBinary(schema, create(schema, init))];
+}
+
 /** Fields that are not known are left out. Fields of bytes are views of what is given. @throws what `fromBinary` does */
 export function decode<Desc extends DescMessage>(schema: Desc, bytes: Uint8Array): MessageShape<Desc> {
   const message = codecs.get(schema.typeName)?.decode(bytes) as MessageShape<Desc> | undefined;

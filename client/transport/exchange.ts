@@ -3,7 +3,6 @@ import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import {
   type ExchangeCallSchema,
@@ -14,8 +13,9 @@ import {
 } from "../../gen/queuecall/v1/multiplex_pb.js";
 import type { Clock } from "../../protocol/clock.ts";
 import { EXCHANGE_FRAME_BYTES, MAX_CALLS_IN_FLIGHT, PROTOCOL_VERSION } from "../../protocol/limits.ts";
+import { framed } from "../../protocol/pieces.ts";
 import { Table } from "../../protocol/table.ts";
-import { decode, encode } from "../../protocol/wire.ts";
+import { decode, encodeInPieces } from "../../protocol/wire.ts";
 import { type Connection, NotSentError } from "./connection.ts";
 import { Envelopes } from "./envelopes.ts";
 
@@ -154,7 +154,7 @@ export class Exchange {
     while (stream?.writable && !stream.writableNeedDrain) {
       const calls = this.#batch();
       if (calls.length === 0 && this.#cancels.length === 0 && !this.#pong) break;
-      const message = encode(ExchangeRequestSchema, {
+      const message = encodeInPieces(ExchangeRequestSchema, {
         ...(!this.#greeted && { hello: { protocolVersion: PROTOCOL_VERSION } }),
         ...(this.#pong && { pong: this.#pong }),
         cancels: this.#cancels,
@@ -163,7 +163,10 @@ export class Exchange {
       this.#greeted = true;
       this.#cancels = [];
       this.#pong = undefined;
-      stream.write(encodeEnvelope(0, message));
+      // All in one system call.
+      stream.cork();
+      for (const piece of framed(message)) stream.write(piece);
+      stream.uncork();
     }
   }
 

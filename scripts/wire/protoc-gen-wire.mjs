@@ -40,7 +40,11 @@ const plugin = createEcmaScriptPlugin({
     for (const message of messages) {
       const name = local(message);
       file.print(
-        `  ["${message.typeName}", { encode: (message) => encode(write${name}, message), decode: (bytes) => decode(read${name}, bytes) }],`,
+        `  ["${message.typeName}", {
+    encode: (message) => encode(write${name}, message, finish),
+    encodeInPieces: (message) => encode(write${name}, message, finishInPieces),
+    decode: (bytes) => decode(read${name}, bytes),
+  }],`,
       );
     }
     file.print("]);");
@@ -50,9 +54,11 @@ const plugin = createEcmaScriptPlugin({
     file.print("/** By the full name of a message: undefined where the message or its bytes are not regular. */");
     file.print("export declare const codecs: ReadonlyMap<");
     file.print("  string,");
-    file.print(
-      "  { encode(message: unknown): Uint8Array<ArrayBuffer> | undefined; decode(bytes: Uint8Array): unknown }",
-    );
+    file.print("  {");
+    file.print("    encode(message: unknown): Uint8Array<ArrayBuffer> | undefined;");
+    file.print("    encodeInPieces(message: unknown): Uint8Array[] | undefined;");
+    file.print("    decode(bytes: Uint8Array): unknown;");
+    file.print("  }");
     file.print(">;");
   },
 });

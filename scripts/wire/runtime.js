@@ -8,6 +8,8 @@ export const IRREGULAR = Symbol("irregular");
 const USUAL_BYTES = 64 * 1024;
 /** Larger than this, the buffer is not kept. */
 const KEPT_BYTES = 1024 * 1024;
+/** Bytes of a field that are this many stay where they are until all is written. */
+const LARGE_BYTES = 4 * 1024;
 /** Units. V8 makes views and ropes of longer texts; to read those one by one costs more than a call. */
 const SHORT_TEXT = 12;
 export const EMPTY_BYTES = new Uint8Array(0);
@@ -15,6 +17,9 @@ export const EMPTY_BYTES = new Uint8Array(0);
 let out = Buffer.allocUnsafeSlow(USUAL_BYTES);
 /** Everything from here on is written. */
 let from = out.length;
+/** What stands behind that, the last first. */
+let pieces = [];
+let inPieces = 0;
 
 export function room(bytes) {
   if (bytes <= from) return;
@@ -29,7 +34,7 @@ export function room(bytes) {
 
 /** How much is written: a position that stays when the buffer grows. */
 export function written() {
-  return out.length - from;
+  return out.length - from + inPieces;
 }
 
 export function putVarint(value) {
@@ -98,11 +103,22 @@ export function putDouble(value, tag) {
 export function putBytes(value, tag) {
   if (!(value instanceof Uint8Array)) throw IRREGULAR;
   const { length } = value;
-  room(length);
-  from -= length;
-  out.set(value, from);
+  if (length >= LARGE_BYTES) {
+    if (from < out.length) putPiece(Buffer.from(out.subarray(from)));
+    from = out.length;
+    putPiece(value);
+  } else {
+    room(length);
+    from -= length;
+    out.set(value, from);
+  }
   putVarint(length);
   putVarint(tag);
+}
+
+export function putPiece(bytes) {
+  pieces.push(bytes);
+  inPieces += bytes.length;
 }
 
 export function putText(value, tag) {
@@ -135,9 +151,23 @@ export function putUtf8(value, length) {
   return bytes;
 }
 
+/** All of it, behind one another: what is large is a view of what was given. */
+export function finishInPieces() {
+  const all = [Buffer.from(out.subarray(from))];
+  for (let i = pieces.length - 1; i >= 0; i--) all.push(pieces[i]);
+  reset();
+  return all;
+}
+
 export function finish() {
-  const bytes = new Uint8Array(written());
-  bytes.set(from === 0 ? out : out.subarray(from));
+  // Node's own are not cleared first.
+  const bytes = inPieces === 0 ? new Uint8Array(written()) : new Uint8Array(Buffer.allocUnsafeSlow(written()).buffer);
+  bytes.set(out.subarray(from));
+  let at = out.length - from;
+  for (let i = pieces.length - 1; i >= 0; i--) {
+    bytes.set(pieces[i], at);
+    at += pieces[i].length;
+  }
   reset();
   return bytes;
 }
@@ -145,6 +175,9 @@ export function finish() {
 export function reset() {
   if (out.length > KEPT_BYTES) out = Buffer.allocUnsafeSlow(USUAL_BYTES);
   from = out.length;
+  if (inPieces === 0) return;
+  pieces = [];
+  inPieces = 0;
 }
 
 // ── reading ──
@@ -259,11 +292,11 @@ export function skip(tag, end, last) {
   else throw IRREGULAR;
 }
 
-/** The bytes of a message, or undefined where it is not regular. */
-export function encode(write, message) {
+/** The bytes of a message as `done` gives them, or undefined where it is not regular. */
+export function encode(write, message, done) {
   try {
     write(message);
-    return finish();
+    return done();
   } catch {
     // Whatever it was: if it is a mistake, the library says which.
     reset();

@@ -1,5 +1,6 @@
 /** One bidirectional stream, whatever carries it: through the door, bounded in what its peer does not read, ended once. */
 import { CallError } from "../../protocol/errors.ts";
+import { lengthOf, type Pieces } from "../../protocol/pieces.ts";
 import type { Credentials, Visit } from "./access.ts";
 import type { ByteLink } from "./byte-link.ts";
 import type { Front } from "./front.ts";
@@ -25,7 +26,7 @@ export interface BidiMethod {
 export interface Carrier {
   credentials(): Credentials;
   /** @param taken called once the peer has room for more */
-  write(bytes: Uint8Array, taken: () => void): void;
+  write(message: Pieces, taken: () => void): void;
   /** Whether to take more of what the peer sends. */
   read(on: boolean): void;
   /** Ends the stream behind what was written: with OK, or with the error. */
@@ -82,12 +83,13 @@ export class BidiCall implements ByteLink {
     return !this.#flow.full && !this.#ended;
   }
 
-  send(bytes: Uint8Array): void {
+  send(message: Pieces): void {
     if (this.#ended) return;
-    this.#flow.wrote(bytes.length);
-    this.#carrier.write(bytes, () => {
+    const bytes = lengthOf(message);
+    this.#flow.wrote(bytes);
+    this.#carrier.write(message, () => {
       const wasFull = this.#flow.full;
-      this.#flow.took(bytes.length);
+      this.#flow.took(bytes);
       if (wasFull && this.writable) this.#stream?.writable();
     });
   }

@@ -12,7 +12,7 @@ import {
 import type { Clock } from "../../protocol/clock.ts";
 import { Code } from "../../protocol/errors.ts";
 import { EXCHANGE_FRAME_BYTES } from "../../protocol/limits.ts";
-import { encode } from "../../protocol/wire.ts";
+import { encodeInPieces } from "../../protocol/wire.ts";
 import type { ByteLink } from "./byte-link.ts";
 import { toWireStatus } from "./status.ts";
 
@@ -68,7 +68,7 @@ export class ReplyBox {
       const replies = this.#batch(sent);
       const control = Object.keys(this.#control).length > 0;
       if (replies.length === 0 && !control) break;
-      const frame = encode(ExchangeResponseSchema, { ...this.#control, replies });
+      const frame = encodeInPieces(ExchangeResponseSchema, { ...this.#control, replies });
       this.#control = {};
       sent += replies.length;
       // It waits in the stream from here on, which counts it.

@@ -1,4 +1,5 @@
 /** WorkerService.Work: bytes of a stream → frames of a session, and back. What breaks the protocol ends the stream; what is wrong with one item is answered for that item. */
+
 import type { Status as ProtoStatus } from "../../gen/google/rpc/status_pb.js";
 import {
   type Failed,
@@ -13,7 +14,8 @@ import {
 } from "../../gen/queuecall/v1/worker_pb.js";
 import { CallError, Code, retryableByDefault } from "../../protocol/errors.ts";
 import * as limit from "../../protocol/limits.ts";
-import { encode } from "../../protocol/wire.ts";
+import type { Pieces } from "../../protocol/pieces.ts";
+import { encodeInPieces } from "../../protocol/wire.ts";
 import type { Broker } from "../broker/broker.ts";
 import type {
   BrokerFrame,
@@ -267,7 +269,7 @@ function violation(message: string): CallError {
 
 // ── to the worker ────────────────────────────────────────────────────────────
 
-function welcomeBytes(welcome: Welcome): Uint8Array {
+function welcomeBytes(welcome: Welcome): Pieces {
   const value = {
     brokerId: welcome.brokerId,
     lease: durationOf(welcome.leaseMs),
@@ -278,7 +280,7 @@ function welcomeBytes(welcome: Welcome): Uint8Array {
     maxResultBytes: BigInt(welcome.maxResultBytes),
     protocolVersion: limit.PROTOCOL_VERSION,
   };
-  return encode(WorkResponseSchema, { kind: { case: "welcome", value } });
+  return encodeInPieces(WorkResponseSchema, { kind: { case: "welcome", value } });
 }
 
 const results: Record<SettledResult, Settled_Result> = {
@@ -289,7 +291,7 @@ const results: Record<SettledResult, Settled_Result> = {
   retry: Settled_Result.RETRY,
 };
 
-function frameBytes(frame: BrokerFrame): Uint8Array {
+function frameBytes(frame: BrokerFrame): Pieces {
   const { seq, deliveries, settled, adopted, lost, cancels, ping, pong, drain } = frame;
   const value = {
     seq,
@@ -306,7 +308,7 @@ function frameBytes(frame: BrokerFrame): Uint8Array {
     ...(pong !== undefined && { pong: { nonce: pong } }),
     ...(drain !== undefined && { drain: { reason: drain } }),
   };
-  return encode(WorkResponseSchema, { kind: { case: "frame", value } });
+  return encodeInPieces(WorkResponseSchema, { kind: { case: "frame", value } });
 }
 
 function deliveryMessage(job: Claimed) {

@@ -6,7 +6,7 @@ import * as broker from "../../gen/queuecall/v1/broker_pb.js";
 import * as multiplex from "../../gen/queuecall/v1/multiplex_pb.js";
 import { codecs } from "../../gen/queuecall/v1/wire.js";
 import * as worker from "../../gen/queuecall/v1/worker_pb.js";
-import { decode, encode } from "../../protocol/wire.ts";
+import { decode, encode, encodeInPieces } from "../../protocol/wire.ts";
 
 const roots: DescMessage[] = [
   multiplex.ExchangeRequestSchema,
@@ -75,6 +75,7 @@ describe.each(roots)("$typeName", (schema) => {
         const message = create(schema, init as never);
         const bytes = toBinary(schema, message);
         expect(Buffer.from(encode(schema, init as never))).toEqual(Buffer.from(bytes));
+        expect(Buffer.concat(encodeInPieces(schema, init as never))).toEqual(Buffer.from(bytes));
         expect(decode(schema, bytes)).toEqual(fromBinary(schema, bytes));
         if (codecs.get(schema.typeName)?.decode(bytes) && codecs.get(schema.typeName)?.encode(message)) generated++;
       }),
@@ -117,6 +118,30 @@ test("a message of megabytes is written whole, and the next small one too", () =
     const back = decode(broker.EnqueueRequestSchema, encode(broker.EnqueueRequestSchema, init));
     expect(back.spec?.payload?.data.length).toBe(payload.length);
   }
+});
+
+test("large bytes are written between small ones, and in pieces without a copy", () => {
+  const large = new Uint8Array(100_000).fill(7);
+  const message = (...sizes: number[]) => ({
+    items: sizes.map((size) => ({
+      spec: { queue: "q", jobId: `of ${size}`, payload: { data: large.subarray(0, size) } },
+    })),
+  });
+  for (const sizes of [[0], [1, 4_095, 4_096], [100_000], [70_000, 3, 100_000, 0, 30_000, 4_000]]) {
+    const whole = Buffer.from(
+      toBinary(broker.EnqueueBatchRequestSchema, create(broker.EnqueueBatchRequestSchema, message(...sizes))),
+    );
+    expect(whole.equals(encode(broker.EnqueueBatchRequestSchema, message(...sizes)))).toBe(true);
+    const pieces = encodeInPieces(broker.EnqueueBatchRequestSchema, message(...sizes));
+    expect(whole.equals(Buffer.concat(pieces))).toBe(true);
+    expect(pieces.filter(({ buffer }) => buffer === large.buffer).length).toBe(
+      sizes.filter((size) => size >= 4_096).length,
+    );
+  }
+  // What was gathered before a mistake is not in the next message.
+  const wrong = [...message(100_000).items, { spec: { maxAttempts: 1.5 } }, ...message(100_000).items];
+  expect(() => encode(broker.EnqueueBatchRequestSchema, { items: wrong })).toThrow(/1\.5/);
+  expect(encode(broker.EnqueueBatchRequestSchema, {})).toHaveLength(0);
 });
 
 function outcome(read: () => unknown): unknown {

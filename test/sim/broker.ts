@@ -180,7 +180,7 @@ export class SimBroker {
       get writable() {
         return stream.writable && !ended;
       },
-      send: (bytes) => void (ended || stream.send(bytes)),
+      send: (pieces) => void (ended || stream.send(Buffer.concat(pieces))),
       // What is not read is bounded by what one seed sends.
       read() {},
       hold() {},

@@ -133,6 +133,8 @@ class SimHttp2Stream extends EventEmitter {
   readonly session: { readonly closed: boolean };
   writable = true;
   readonly #stream: WireStream;
+  /** Of one message. */
+  #pieces: Uint8Array[] = [];
   #over = false;
 
   constructor(wire: Wire, path: string) {
@@ -154,7 +156,15 @@ class SimHttp2Stream extends EventEmitter {
     return !this.#stream.writable;
   }
 
-  write(envelope: Uint8Array): void {
+  cork(): void {}
+
+  write(piece: Uint8Array): void {
+    this.#pieces.push(piece);
+  }
+
+  uncork(): void {
+    const envelope = Buffer.concat(this.#pieces);
+    this.#pieces = [];
     if (!this.#over) this.#stream.send(envelope.subarray(ENVELOPE_HEAD_BYTES));
   }
 

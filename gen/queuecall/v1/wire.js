@@ -9,6 +9,8 @@ const IRREGULAR = Symbol("irregular");
 const USUAL_BYTES = 64 * 1024;
 /** Larger than this, the buffer is not kept. */
 const KEPT_BYTES = 1024 * 1024;
+/** Bytes of a field that are this many stay where they are until all is written. */
+const LARGE_BYTES = 4 * 1024;
 /** Units. V8 makes views and ropes of longer texts; to read those one by one costs more than a call. */
 const SHORT_TEXT = 12;
 const EMPTY_BYTES = new Uint8Array(0);
@@ -16,6 +18,9 @@ const EMPTY_BYTES = new Uint8Array(0);
 let out = Buffer.allocUnsafeSlow(USUAL_BYTES);
 /** Everything from here on is written. */
 let from = out.length;
+/** What stands behind that, the last first. */
+let pieces = [];
+let inPieces = 0;
 
 function room(bytes) {
   if (bytes <= from) return;
@@ -30,7 +35,7 @@ function room(bytes) {
 
 /** How much is written: a position that stays when the buffer grows. */
 function written() {
-  return out.length - from;
+  return out.length - from + inPieces;
 }
 
 function putVarint(value) {
@@ -99,11 +104,22 @@ function putDouble(value, tag) {
 function putBytes(value, tag) {
   if (!(value instanceof Uint8Array)) throw IRREGULAR;
   const { length } = value;
-  room(length);
-  from -= length;
-  out.set(value, from);
+  if (length >= LARGE_BYTES) {
+    if (from < out.length) putPiece(Buffer.from(out.subarray(from)));
+    from = out.length;
+    putPiece(value);
+  } else {
+    room(length);
+    from -= length;
+    out.set(value, from);
+  }
   putVarint(length);
   putVarint(tag);
+}
+
+function putPiece(bytes) {
+  pieces.push(bytes);
+  inPieces += bytes.length;
 }
 
 function putText(value, tag) {
@@ -136,9 +152,23 @@ function putUtf8(value, length) {
   return bytes;
 }
 
+/** All of it, behind one another: what is large is a view of what was given. */
+function finishInPieces() {
+  const all = [Buffer.from(out.subarray(from))];
+  for (let i = pieces.length - 1; i >= 0; i--) all.push(pieces[i]);
+  reset();
+  return all;
+}
+
 function finish() {
-  const bytes = new Uint8Array(written());
-  bytes.set(from === 0 ? out : out.subarray(from));
+  // Node's own are not cleared first.
+  const bytes = inPieces === 0 ? new Uint8Array(written()) : new Uint8Array(Buffer.allocUnsafeSlow(written()).buffer);
+  bytes.set(out.subarray(from));
+  let at = out.length - from;
+  for (let i = pieces.length - 1; i >= 0; i--) {
+    bytes.set(pieces[i], at);
+    at += pieces[i].length;
+  }
   reset();
   return bytes;
 }
@@ -146,6 +176,9 @@ function finish() {
 function reset() {
   if (out.length > KEPT_BYTES) out = Buffer.allocUnsafeSlow(USUAL_BYTES);
   from = out.length;
+  if (inPieces === 0) return;
+  pieces = [];
+  inPieces = 0;
 }
 
 // ── reading ──
@@ -260,11 +293,11 @@ function skip(tag, end, last) {
   else throw IRREGULAR;
 }
 
-/** The bytes of a message, or undefined where it is not regular. */
-function encode(write, message) {
+/** The bytes of a message as `done` gives them, or undefined where it is not regular. */
+function encode(write, message, done) {
   try {
     write(message);
-    return finish();
+    return done();
   } catch {
     // Whatever it was: if it is a mistake, the library says which.
     reset();
@@ -2547,53 +2580,249 @@ function readJobFailureAttempt(end) {
 
 /** By the full name of a message. */
 export const codecs = new Map([
-  ["queuecall.v1.ExchangeRequest", { encode: (message) => encode(writeExchangeRequest, message), decode: (bytes) => decode(readExchangeRequest, bytes) }],
-  ["queuecall.v1.ExchangeResponse", { encode: (message) => encode(writeExchangeResponse, message), decode: (bytes) => decode(readExchangeResponse, bytes) }],
-  ["queuecall.v1.WorkRequest", { encode: (message) => encode(writeWorkRequest, message), decode: (bytes) => decode(readWorkRequest, bytes) }],
-  ["queuecall.v1.WorkResponse", { encode: (message) => encode(writeWorkResponse, message), decode: (bytes) => decode(readWorkResponse, bytes) }],
-  ["queuecall.v1.EnqueueRequest", { encode: (message) => encode(writeEnqueueRequest, message), decode: (bytes) => decode(readEnqueueRequest, bytes) }],
-  ["queuecall.v1.EnqueueResponse", { encode: (message) => encode(writeEnqueueResponse, message), decode: (bytes) => decode(readEnqueueResponse, bytes) }],
-  ["queuecall.v1.EnqueueBatchRequest", { encode: (message) => encode(writeEnqueueBatchRequest, message), decode: (bytes) => decode(readEnqueueBatchRequest, bytes) }],
-  ["queuecall.v1.EnqueueBatchResponse", { encode: (message) => encode(writeEnqueueBatchResponse, message), decode: (bytes) => decode(readEnqueueBatchResponse, bytes) }],
-  ["queuecall.v1.EnqueueAndWaitRequest", { encode: (message) => encode(writeEnqueueAndWaitRequest, message), decode: (bytes) => decode(readEnqueueAndWaitRequest, bytes) }],
-  ["queuecall.v1.EnqueueAndWaitResponse", { encode: (message) => encode(writeEnqueueAndWaitResponse, message), decode: (bytes) => decode(readEnqueueAndWaitResponse, bytes) }],
-  ["queuecall.v1.ExchangeHello", { encode: (message) => encode(writeExchangeHello, message), decode: (bytes) => decode(readExchangeHello, bytes) }],
-  ["queuecall.v1.ExchangeCall", { encode: (message) => encode(writeExchangeCall, message), decode: (bytes) => decode(readExchangeCall, bytes) }],
-  ["queuecall.v1.ExchangeCancel", { encode: (message) => encode(writeExchangeCancel, message), decode: (bytes) => decode(readExchangeCancel, bytes) }],
-  ["queuecall.v1.Ping", { encode: (message) => encode(writePing, message), decode: (bytes) => decode(readPing, bytes) }],
-  ["queuecall.v1.Pong", { encode: (message) => encode(writePong, message), decode: (bytes) => decode(readPong, bytes) }],
-  ["queuecall.v1.ExchangeWelcome", { encode: (message) => encode(writeExchangeWelcome, message), decode: (bytes) => decode(readExchangeWelcome, bytes) }],
-  ["queuecall.v1.ExchangeReply", { encode: (message) => encode(writeExchangeReply, message), decode: (bytes) => decode(readExchangeReply, bytes) }],
-  ["queuecall.v1.Drain", { encode: (message) => encode(writeDrain, message), decode: (bytes) => decode(readDrain, bytes) }],
-  ["queuecall.v1.Hello", { encode: (message) => encode(writeHello, message), decode: (bytes) => decode(readHello, bytes) }],
-  ["queuecall.v1.WorkerFrame", { encode: (message) => encode(writeWorkerFrame, message), decode: (bytes) => decode(readWorkerFrame, bytes) }],
-  ["queuecall.v1.Welcome", { encode: (message) => encode(writeWelcome, message), decode: (bytes) => decode(readWelcome, bytes) }],
-  ["queuecall.v1.BrokerFrame", { encode: (message) => encode(writeBrokerFrame, message), decode: (bytes) => decode(readBrokerFrame, bytes) }],
-  ["queuecall.v1.JobSpec", { encode: (message) => encode(writeJobSpec, message), decode: (bytes) => decode(readJobSpec, bytes) }],
-  ["queuecall.v1.Job", { encode: (message) => encode(writeJob, message), decode: (bytes) => decode(readJob, bytes) }],
-  ["queuecall.v1.EnqueueBatchResponse.Item", { encode: (message) => encode(writeEnqueueBatchResponseItem, message), decode: (bytes) => decode(readEnqueueBatchResponseItem, bytes) }],
-  ["google.protobuf.Duration", { encode: (message) => encode(writeDuration, message), decode: (bytes) => decode(readDuration, bytes) }],
-  ["google.rpc.Status", { encode: (message) => encode(writeStatus, message), decode: (bytes) => decode(readStatus, bytes) }],
-  ["queuecall.v1.Subscription", { encode: (message) => encode(writeSubscription, message), decode: (bytes) => decode(readSubscription, bytes) }],
-  ["queuecall.v1.HeldLease", { encode: (message) => encode(writeHeldLease, message), decode: (bytes) => decode(readHeldLease, bytes) }],
-  ["queuecall.v1.SubscriptionsUpdate", { encode: (message) => encode(writeSubscriptionsUpdate, message), decode: (bytes) => decode(readSubscriptionsUpdate, bytes) }],
-  ["queuecall.v1.Renewal", { encode: (message) => encode(writeRenewal, message), decode: (bytes) => decode(readRenewal, bytes) }],
-  ["queuecall.v1.Settlement", { encode: (message) => encode(writeSettlement, message), decode: (bytes) => decode(readSettlement, bytes) }],
-  ["queuecall.v1.ProgressReport", { encode: (message) => encode(writeProgressReport, message), decode: (bytes) => decode(readProgressReport, bytes) }],
-  ["queuecall.v1.Delivery", { encode: (message) => encode(writeDelivery, message), decode: (bytes) => decode(readDelivery, bytes) }],
-  ["queuecall.v1.Settled", { encode: (message) => encode(writeSettled, message), decode: (bytes) => decode(readSettled, bytes) }],
-  ["queuecall.v1.Adopted", { encode: (message) => encode(writeAdopted, message), decode: (bytes) => decode(readAdopted, bytes) }],
-  ["queuecall.v1.Lost", { encode: (message) => encode(writeLost, message), decode: (bytes) => decode(readLost, bytes) }],
-  ["queuecall.v1.Cancel", { encode: (message) => encode(writeCancel, message), decode: (bytes) => decode(readCancel, bytes) }],
-  ["queuecall.v1.Payload", { encode: (message) => encode(writePayload, message), decode: (bytes) => decode(readPayload, bytes) }],
-  ["queuecall.v1.Backoff", { encode: (message) => encode(writeBackoff, message), decode: (bytes) => decode(readBackoff, bytes) }],
-  ["google.protobuf.Timestamp", { encode: (message) => encode(writeTimestamp, message), decode: (bytes) => decode(readTimestamp, bytes) }],
-  ["queuecall.v1.Progress", { encode: (message) => encode(writeProgress, message), decode: (bytes) => decode(readProgress, bytes) }],
-  ["queuecall.v1.JobFailure", { encode: (message) => encode(writeJobFailure, message), decode: (bytes) => decode(readJobFailure, bytes) }],
-  ["google.protobuf.Any", { encode: (message) => encode(writeAny, message), decode: (bytes) => decode(readAny, bytes) }],
-  ["queuecall.v1.Completed", { encode: (message) => encode(writeCompleted, message), decode: (bytes) => decode(readCompleted, bytes) }],
-  ["queuecall.v1.Failed", { encode: (message) => encode(writeFailed, message), decode: (bytes) => decode(readFailed, bytes) }],
-  ["queuecall.v1.Released", { encode: (message) => encode(writeReleased, message), decode: (bytes) => decode(readReleased, bytes) }],
-  ["queuecall.v1.Cancelled", { encode: (message) => encode(writeCancelled, message), decode: (bytes) => decode(readCancelled, bytes) }],
-  ["queuecall.v1.JobFailure.Attempt", { encode: (message) => encode(writeJobFailureAttempt, message), decode: (bytes) => decode(readJobFailureAttempt, bytes) }],
+  ["queuecall.v1.ExchangeRequest", {
+    encode: (message) => encode(writeExchangeRequest, message, finish),
+    encodeInPieces: (message) => encode(writeExchangeRequest, message, finishInPieces),
+    decode: (bytes) => decode(readExchangeRequest, bytes),
+  }],
+  ["queuecall.v1.ExchangeResponse", {
+    encode: (message) => encode(writeExchangeResponse, message, finish),
+    encodeInPieces: (message) => encode(writeExchangeResponse, message, finishInPieces),
+    decode: (bytes) => decode(readExchangeResponse, bytes),
+  }],
+  ["queuecall.v1.WorkRequest", {
+    encode: (message) => encode(writeWorkRequest, message, finish),
+    encodeInPieces: (message) => encode(writeWorkRequest, message, finishInPieces),
+    decode: (bytes) => decode(readWorkRequest, bytes),
+  }],
+  ["queuecall.v1.WorkResponse", {
+    encode: (message) => encode(writeWorkResponse, message, finish),
+    encodeInPieces: (message) => encode(writeWorkResponse, message, finishInPieces),
+    decode: (bytes) => decode(readWorkResponse, bytes),
+  }],
+  ["queuecall.v1.EnqueueRequest", {
+    encode: (message) => encode(writeEnqueueRequest, message, finish),
+    encodeInPieces: (message) => encode(writeEnqueueRequest, message, finishInPieces),
+    decode: (bytes) => decode(readEnqueueRequest, bytes),
+  }],
+  ["queuecall.v1.EnqueueResponse", {
+    encode: (message) => encode(writeEnqueueResponse, message, finish),
+    encodeInPieces: (message) => encode(writeEnqueueResponse, message, finishInPieces),
+    decode: (bytes) => decode(readEnqueueResponse, bytes),
+  }],
+  ["queuecall.v1.EnqueueBatchRequest", {
+    encode: (message) => encode(writeEnqueueBatchRequest, message, finish),
+    encodeInPieces: (message) => encode(writeEnqueueBatchRequest, message, finishInPieces),
+    decode: (bytes) => decode(readEnqueueBatchRequest, bytes),
+  }],
+  ["queuecall.v1.EnqueueBatchResponse", {
+    encode: (message) => encode(writeEnqueueBatchResponse, message, finish),
+    encodeInPieces: (message) => encode(writeEnqueueBatchResponse, message, finishInPieces),
+    decode: (bytes) => decode(readEnqueueBatchResponse, bytes),
+  }],
+  ["queuecall.v1.EnqueueAndWaitRequest", {
+    encode: (message) => encode(writeEnqueueAndWaitRequest, message, finish),
+    encodeInPieces: (message) => encode(writeEnqueueAndWaitRequest, message, finishInPieces),
+    decode: (bytes) => decode(readEnqueueAndWaitRequest, bytes),
+  }],
+  ["queuecall.v1.EnqueueAndWaitResponse", {
+    encode: (message) => encode(writeEnqueueAndWaitResponse, message, finish),
+    encodeInPieces: (message) => encode(writeEnqueueAndWaitResponse, message, finishInPieces),
+    decode: (bytes) => decode(readEnqueueAndWaitResponse, bytes),
+  }],
+  ["queuecall.v1.ExchangeHello", {
+    encode: (message) => encode(writeExchangeHello, message, finish),
+    encodeInPieces: (message) => encode(writeExchangeHello, message, finishInPieces),
+    decode: (bytes) => decode(readExchangeHello, bytes),
+  }],
+  ["queuecall.v1.ExchangeCall", {
+    encode: (message) => encode(writeExchangeCall, message, finish),
+    encodeInPieces: (message) => encode(writeExchangeCall, message, finishInPieces),
+    decode: (bytes) => decode(readExchangeCall, bytes),
+  }],
+  ["queuecall.v1.ExchangeCancel", {
+    encode: (message) => encode(writeExchangeCancel, message, finish),
+    encodeInPieces: (message) => encode(writeExchangeCancel, message, finishInPieces),
+    decode: (bytes) => decode(readExchangeCancel, bytes),
+  }],
+  ["queuecall.v1.Ping", {
+    encode: (message) => encode(writePing, message, finish),
+    encodeInPieces: (message) => encode(writePing, message, finishInPieces),
+    decode: (bytes) => decode(readPing, bytes),
+  }],
+  ["queuecall.v1.Pong", {
+    encode: (message) => encode(writePong, message, finish),
+    encodeInPieces: (message) => encode(writePong, message, finishInPieces),
+    decode: (bytes) => decode(readPong, bytes),
+  }],
+  ["queuecall.v1.ExchangeWelcome", {
+    encode: (message) => encode(writeExchangeWelcome, message, finish),
+    encodeInPieces: (message) => encode(writeExchangeWelcome, message, finishInPieces),
+    decode: (bytes) => decode(readExchangeWelcome, bytes),
+  }],
+  ["queuecall.v1.ExchangeReply", {
+    encode: (message) => encode(writeExchangeReply, message, finish),
+    encodeInPieces: (message) => encode(writeExchangeReply, message, finishInPieces),
+    decode: (bytes) => decode(readExchangeReply, bytes),
+  }],
+  ["queuecall.v1.Drain", {
+    encode: (message) => encode(writeDrain, message, finish),
+    encodeInPieces: (message) => encode(writeDrain, message, finishInPieces),
+    decode: (bytes) => decode(readDrain, bytes),
+  }],
+  ["queuecall.v1.Hello", {
+    encode: (message) => encode(writeHello, message, finish),
+    encodeInPieces: (message) => encode(writeHello, message, finishInPieces),
+    decode: (bytes) => decode(readHello, bytes),
+  }],
+  ["queuecall.v1.WorkerFrame", {
+    encode: (message) => encode(writeWorkerFrame, message, finish),
+    encodeInPieces: (message) => encode(writeWorkerFrame, message, finishInPieces),
+    decode: (bytes) => decode(readWorkerFrame, bytes),
+  }],
+  ["queuecall.v1.Welcome", {
+    encode: (message) => encode(writeWelcome, message, finish),
+    encodeInPieces: (message) => encode(writeWelcome, message, finishInPieces),
+    decode: (bytes) => decode(readWelcome, bytes),
+  }],
+  ["queuecall.v1.BrokerFrame", {
+    encode: (message) => encode(writeBrokerFrame, message, finish),
+    encodeInPieces: (message) => encode(writeBrokerFrame, message, finishInPieces),
+    decode: (bytes) => decode(readBrokerFrame, bytes),
+  }],
+  ["queuecall.v1.JobSpec", {
+    encode: (message) => encode(writeJobSpec, message, finish),
+    encodeInPieces: (message) => encode(writeJobSpec, message, finishInPieces),
+    decode: (bytes) => decode(readJobSpec, bytes),
+  }],
+  ["queuecall.v1.Job", {
+    encode: (message) => encode(writeJob, message, finish),
+    encodeInPieces: (message) => encode(writeJob, message, finishInPieces),
+    decode: (bytes) => decode(readJob, bytes),
+  }],
+  ["queuecall.v1.EnqueueBatchResponse.Item", {
+    encode: (message) => encode(writeEnqueueBatchResponseItem, message, finish),
+    encodeInPieces: (message) => encode(writeEnqueueBatchResponseItem, message, finishInPieces),
+    decode: (bytes) => decode(readEnqueueBatchResponseItem, bytes),
+  }],
+  ["google.protobuf.Duration", {
+    encode: (message) => encode(writeDuration, message, finish),
+    encodeInPieces: (message) => encode(writeDuration, message, finishInPieces),
+    decode: (bytes) => decode(readDuration, bytes),
+  }],
+  ["google.rpc.Status", {
+    encode: (message) => encode(writeStatus, message, finish),
+    encodeInPieces: (message) => encode(writeStatus, message, finishInPieces),
+    decode: (bytes) => decode(readStatus, bytes),
+  }],
+  ["queuecall.v1.Subscription", {
+    encode: (message) => encode(writeSubscription, message, finish),
+    encodeInPieces: (message) => encode(writeSubscription, message, finishInPieces),
+    decode: (bytes) => decode(readSubscription, bytes),
+  }],
+  ["queuecall.v1.HeldLease", {
+    encode: (message) => encode(writeHeldLease, message, finish),
+    encodeInPieces: (message) => encode(writeHeldLease, message, finishInPieces),
+    decode: (bytes) => decode(readHeldLease, bytes),
+  }],
+  ["queuecall.v1.SubscriptionsUpdate", {
+    encode: (message) => encode(writeSubscriptionsUpdate, message, finish),
+    encodeInPieces: (message) => encode(writeSubscriptionsUpdate, message, finishInPieces),
+    decode: (bytes) => decode(readSubscriptionsUpdate, bytes),
+  }],
+  ["queuecall.v1.Renewal", {
+    encode: (message) => encode(writeRenewal, message, finish),
+    encodeInPieces: (message) => encode(writeRenewal, message, finishInPieces),
+    decode: (bytes) => decode(readRenewal, bytes),
+  }],
+  ["queuecall.v1.Settlement", {
+    encode: (message) => encode(writeSettlement, message, finish),
+    encodeInPieces: (message) => encode(writeSettlement, message, finishInPieces),
+    decode: (bytes) => decode(readSettlement, bytes),
+  }],
+  ["queuecall.v1.ProgressReport", {
+    encode: (message) => encode(writeProgressReport, message, finish),
+    encodeInPieces: (message) => encode(writeProgressReport, message, finishInPieces),
+    decode: (bytes) => decode(readProgressReport, bytes),
+  }],
+  ["queuecall.v1.Delivery", {
+    encode: (message) => encode(writeDelivery, message, finish),
+    encodeInPieces: (message) => encode(writeDelivery, message, finishInPieces),
+    decode: (bytes) => decode(readDelivery, bytes),
+  }],
+  ["queuecall.v1.Settled", {
+    encode: (message) => encode(writeSettled, message, finish),
+    encodeInPieces: (message) => encode(writeSettled, message, finishInPieces),
+    decode: (bytes) => decode(readSettled, bytes),
+  }],
+  ["queuecall.v1.Adopted", {
+    encode: (message) => encode(writeAdopted, message, finish),
+    encodeInPieces: (message) => encode(writeAdopted, message, finishInPieces),
+    decode: (bytes) => decode(readAdopted, bytes),
+  }],
+  ["queuecall.v1.Lost", {
+    encode: (message) => encode(writeLost, message, finish),
+    encodeInPieces: (message) => encode(writeLost, message, finishInPieces),
+    decode: (bytes) => decode(readLost, bytes),
+  }],
+  ["queuecall.v1.Cancel", {
+    encode: (message) => encode(writeCancel, message, finish),
+    encodeInPieces: (message) => encode(writeCancel, message, finishInPieces),
+    decode: (bytes) => decode(readCancel, bytes),
+  }],
+  ["queuecall.v1.Payload", {
+    encode: (message) => encode(writePayload, message, finish),
+    encodeInPieces: (message) => encode(writePayload, message, finishInPieces),
+    decode: (bytes) => decode(readPayload, bytes),
+  }],
+  ["queuecall.v1.Backoff", {
+    encode: (message) => encode(writeBackoff, message, finish),
+    encodeInPieces: (message) => encode(writeBackoff, message, finishInPieces),
+    decode: (bytes) => decode(readBackoff, bytes),
+  }],
+  ["google.protobuf.Timestamp", {
+    encode: (message) => encode(writeTimestamp, message, finish),
+    encodeInPieces: (message) => encode(writeTimestamp, message, finishInPieces),
+    decode: (bytes) => decode(readTimestamp, bytes),
+  }],
+  ["queuecall.v1.Progress", {
+    encode: (message) => encode(writeProgress, message, finish),
+    encodeInPieces: (message) => encode(writeProgress, message, finishInPieces),
+    decode: (bytes) => decode(readProgress, bytes),
+  }],
+  ["queuecall.v1.JobFailure", {
+    encode: (message) => encode(writeJobFailure, message, finish),
+    encodeInPieces: (message) => encode(writeJobFailure, message, finishInPieces),
+    decode: (bytes) => decode(readJobFailure, bytes),
+  }],
+  ["google.protobuf.Any", {
+    encode: (message) => encode(writeAny, message, finish),
+    encodeInPieces: (message) => encode(writeAny, message, finishInPieces),
+    decode: (bytes) => decode(readAny, bytes),
+  }],
+  ["queuecall.v1.Completed", {
+    encode: (message) => encode(writeCompleted, message, finish),
+    encodeInPieces: (message) => encode(writeCompleted, message, finishInPieces),
+    decode: (bytes) => decode(readCompleted, bytes),
+  }],
+  ["queuecall.v1.Failed", {
+    encode: (message) => encode(writeFailed, message, finish),
+    encodeInPieces: (message) => encode(writeFailed, message, finishInPieces),
+    decode: (bytes) => decode(readFailed, bytes),
+  }],
+  ["queuecall.v1.Released", {
+    encode: (message) => encode(writeReleased, message, finish),
+    encodeInPieces: (message) => encode(writeReleased, message, finishInPieces),
+    decode: (bytes) => decode(readReleased, bytes),
+  }],
+  ["queuecall.v1.Cancelled", {
+    encode: (message) => encode(writeCancelled, message, finish),
+    encodeInPieces: (message) => encode(writeCancelled, message, finishInPieces),
+    decode: (bytes) => decode(readCancelled, bytes),
+  }],
+  ["queuecall.v1.JobFailure.Attempt", {
+    encode: (message) => encode(writeJobFailureAttempt, message, finish),
+    encodeInPieces: (message) => encode(writeJobFailureAttempt, message, finishInPieces),
+    decode: (bytes) => decode(readJobFailureAttempt, bytes),
+  }],
 ]);

@@ -1,8 +1,10 @@
 /** Bidirectional streams on connect-node: workers and multiplexed callers. They need HTTP/2. */
+
 import { constants, type Http2ServerRequest } from "node:http2";
 import { type DescMethodBiDiStreaming, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import { CallError } from "../../../protocol/errors.ts";
+import type { Pieces } from "../../../protocol/pieces.ts";
 import { BidiCall, type BidiMethod, type Carrier } from "../bidi.ts";
 import type { Front } from "../front.ts";
 import { credentialsOf, requestOf } from "./calls.ts";
@@ -78,8 +80,8 @@ class PulledCarrier implements Carrier {
     return credentialsOf(this.#context);
   }
 
-  write(bytes: Uint8Array, taken: () => void): void {
-    this.#messages.push({ bytes, taken });
+  write(message: Pieces, taken: () => void): void {
+    this.#messages.push({ bytes: Buffer.concat(message), taken });
     this.#wake?.();
   }
 

@@ -1,5 +1,7 @@
 /** The services on @grpc/grpc-js: raw bytes in and out, so that malformed messages are answered by our own words. */
+
 import type { handleUnaryCall, Server, ServerDuplexStream, ServerWritableStream } from "@grpc/grpc-js";
+import type { Pieces } from "../../../protocol/pieces.ts";
 import type { Visit } from "../access.ts";
 import { BidiCall, type BidiMethod } from "../bidi.ts";
 import type { StreamMethod, UnaryMethod } from "../bytes.ts";
@@ -13,6 +15,9 @@ import { transparentHandler } from "./transparent.ts";
 
 type Bytes = Uint8Array;
 
+/** Not used: in-pieces.ts. */
+const joined = (pieces: Pieces) => Buffer.concat(pieces);
+
 export function register(server: Server, front: Front): void {
   // grpc-js keeps the request as long as the call: it keeps a box that can be emptied.
   const boxed = (bytes: Buffer) => new RequestBytes(bytes);
@@ -20,7 +25,7 @@ export function register(server: Server, front: Front): void {
   for (const method of front.streams) {
     server.register(method.path, streamHandler(method, front), same, boxed, "serverStream");
   }
-  for (const method of front.bidi) server.register(method.path, bidiHandler(method, front), same, same, "bidi");
+  for (const method of front.bidi) server.register(method.path, bidiHandler(method, front), joined, same, "bidi");
   handleOthers(server, transparentHandler(front));
 }
 
@@ -103,12 +108,12 @@ function putter(call: ServerWritableStream<RequestBytes, Bytes>, flow: Flow): (m
 }
 
 function bidiHandler(method: BidiMethod, front: Front) {
-  return (call: ServerDuplexStream<Bytes, Bytes>) => {
+  return (call: ServerDuplexStream<Bytes, Pieces>) => {
     const bidi = new BidiCall(
       method,
       {
         credentials: () => credentialsOf(call),
-        write: (bytes, taken) => void call.write(bytes, taken),
+        write: (message, taken) => void call.write(message, taken),
         read(on) {
           if (on !== call.isPaused()) return;
           if (on) call.resume();

@@ -5,6 +5,7 @@
  * - Bounds on connections, streams, headers and time: bounds.ts.
  * - A path without a handler is answered UNIMPLEMENTED before anybody is asked: its table of handlers gets one for all others.
  * - What a call has sent is kept while it waits: forgetful.ts.
+ * - What a call is sent is copied: in-pieces.ts.
  * - A stream cannot be dropped while the peer does not read it: `reset`.
  *
  * All of it reaches into the server, so tests hold it (test/rpc/bad-input.test.ts, test/rpc/bounds.test.ts, test/rpc/slow-readers.test.ts,
@@ -15,6 +16,7 @@ import { Server, type ServerOptions } from "@grpc/grpc-js";
 import { clampTimeout } from "../timeouts.ts";
 import { type Bounds, enforce, grpcBounds, http2Bounds } from "./bounds.ts";
 import { forgetful } from "./forgetful.ts";
+import { inPieces } from "./in-pieces.ts";
 
 interface Internals {
   handlers: Map<string, unknown>;
@@ -24,7 +26,7 @@ interface Internals {
 
 /** A grpc-js server, hardened. */
 export function createGrpcServer(options: ServerOptions, bounds: Bounds): Server {
-  const server = new Server({ ...grpcBounds(bounds), interceptors: [forgetful], ...options });
+  const server = new Server({ ...grpcBounds(bounds), interceptors: [forgetful, inPieces], ...options });
   const internals = server as unknown as Internals;
   Object.assign(internals.commonServerOptions, http2Bounds(bounds));
   const original = internals.createHttp2Server.bind(server);
