@@ -131,7 +131,7 @@ class Call<T> implements CallUnderWay {
     // This is what keeps the process alive during the call, and what ends it even if no RPC ever settles.
     open.add(this);
     signal?.addEventListener("abort", this);
-    this.#try();
+    this.#try(this.#spec.timeoutMs);
     return this.#answer.promise;
   }
 
@@ -145,11 +145,10 @@ class Call<T> implements CallUnderWay {
   }
 
   /** One attempt: the answer resolves the call. */
-  #try(): void {
+  #try(leftMs: number): void {
     const { links, clock } = this.#context;
     const link = links.current;
     const begun = clock.monotonic();
-    const leftMs = Math.max(0, this.#deadline - begun);
     const attempt: Attempt = { link, rpc: new AbortController(), begun, leftMs, limit: undefined };
     this.#attempt = attempt;
     if (this.#expired) this.#limit(attempt);
@@ -196,7 +195,7 @@ class Call<T> implements CallUnderWay {
     const backoff = reconnectMs(this.#failures++, clock.random(), initial, max);
     this.#wake = new AbortController();
     await sleep(clock, Math.max(backoff, retryAfterMsOf(error) ?? 0), this.#wake.signal);
-    if (!this.#over) this.#try();
+    if (!this.#over) this.#try(Math.max(0, this.#deadline - clock.monotonic()));
   }
 
   /** After a timeout the RPC is left to end by the broker's answer; this ends it where none comes. */
