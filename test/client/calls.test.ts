@@ -184,7 +184,7 @@ describe.each(["multiplex", "unary"] as const)("%s", (mode) => {
     it("L15: rejects at the timeout though the RPC hangs, and leaves the RPC alone", async () => {
       const queue = connect();
       // The connection is there before the time runs.
-      broker.on("enqueue", (call) => ({ ...created, job: succeeded(call, 1) }));
+      broker.on("enqueue", () => ({ ...created, job: { queue: "q", jobId: "job-0", state: JobState.QUEUED } }));
       await queue.enqueue("job-0", 1);
       const begun = performance.now();
       const call = rejection(queue.enqueueAndWait("job-1", 1, { timeout: 80 }));
