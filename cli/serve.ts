@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { Option } from "commander";
 import { loadConfig, settings, variableOf } from "../server/config.ts";
+import { weighBuffersAsMemory } from "./buffers.ts";
 import { silenceSqliteWarning } from "./warnings.ts";
 
 export function addServe(program: Command): void {
@@ -25,6 +26,7 @@ export function addServe(program: Command): void {
     // grpc-js would write lines of its own to stderr; what matters of them arrives as errors.
     process.env.GRPC_VERBOSITY ??= "NONE";
     silenceSqliteWarning();
+    weighBuffersAsMemory();
     // The client commands have no use for a broker: it loads here.
     const { serve } = await import("../server/main.ts");
     process.exit(await serve(config));
