@@ -8,7 +8,7 @@ import type { JobStatus } from "../job/job.ts";
 import type { Access } from "./access.ts";
 import { decode, pathOf, type StreamMethod, type UnaryMethod, unary } from "./bytes.ts";
 import { enqueueBatch } from "./enqueue-batch.ts";
-import { dispositionOf, jobMessage, statusMessage } from "./translate.ts";
+import { dispositionOf, jobMessage, stateMessage, statusMessage } from "./translate.ts";
 import { jobKey, jobSpec, queueName, requestId, resultTtlMs, waitTimeoutMs } from "./validate.ts";
 
 export function brokerService(broker: Broker): { unary: UnaryMethod[]; streams: StreamMethod[] } {
@@ -17,11 +17,8 @@ export function brokerService(broker: Broker): { unary: UnaryMethod[]; streams: 
   const { method } = BrokerService;
 
   /** Who may not wait learns of states, not of outcomes: asking for work that is done already is no way around it. */
-  const told = (status: JobStatus, access?: Access) => {
-    if (access?.permits("wait", status.queue) ?? true) return statusMessage(status, stacks);
-    const { outcome, ...rest } = status;
-    return statusMessage(rest, stacks);
-  };
+  const told = (status: JobStatus, access?: Access) =>
+    (access?.permits("wait", status.queue) ?? true) ? statusMessage(status, stacks) : stateMessage(status);
   const accepted = ({ status, disposition, payloadMismatch }: Accepted, access?: Access) => ({
     job: told(status, access),
     disposition: dispositionOf(disposition),

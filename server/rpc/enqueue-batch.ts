@@ -15,7 +15,7 @@ import type { Accepted, Call } from "../broker/callers.ts";
 import type { Access } from "./access.ts";
 import { decode, pathOf, type UnaryMethod } from "./bytes.ts";
 import { toWireStatus } from "./status.ts";
-import { dispositionOf, statusMessage } from "./translate.ts";
+import { dispositionOf, stateMessage } from "./translate.ts";
 import { queueName } from "./validate.ts";
 
 /** Items that a batch begins in one turn of the event loop; the other calls of the process come in between. */
@@ -58,7 +58,6 @@ export function enqueueBatch(
   };
 }
 
-function itemOf({ status: { outcome: _, ...status }, disposition, payloadMismatch }: Accepted): Item {
-  const job = statusMessage(status, { stacks: false });
-  return { job, disposition: dispositionOf(disposition), payloadMismatch };
+function itemOf({ status, disposition, payloadMismatch }: Accepted): Item {
+  return { job: stateMessage(status), disposition: dispositionOf(disposition), payloadMismatch };
 }

@@ -76,16 +76,18 @@ export function payloadFrom(payload: ProtoPayload | undefined): Payload {
 
 /** The short form. */
 export function statusMessage(status: JobStatus, options: { stacks: boolean }): JobInit {
-  const { queue, jobId, state, version, attempt, cancelRequested, outcome } = status;
-  return {
-    queue,
-    jobId,
-    state: stateOf(state),
-    version: BigInt(version),
-    attempt,
-    cancelRequested,
-    ...(outcome && { outcome: outcomeMessage(outcome, options), outcomeHeaders: headersOf(outcome) }),
-  };
+  const message = stateMessage(status);
+  const { outcome } = status;
+  if (outcome) {
+    message.outcome = outcomeMessage(outcome, options);
+    message.outcomeHeaders = headersOf(outcome);
+  }
+  return message;
+}
+
+/** The same, without what came out. */
+export function stateMessage({ queue, jobId, state, version, attempt, cancelRequested }: JobStatus): JobInit {
+  return { queue, jobId, state: stateOf(state), version: BigInt(version), attempt, cancelRequested };
 }
 
 /** What the worker sent along. */

@@ -17,13 +17,22 @@ const out = new Pieces();
 
 /** Values behind one another, in pieces: texts and bytes as such, numbers as doubles. */
 export function pack(values: readonly Packable[]): Packed {
-  for (const value of values) {
-    if (typeof value === "string") out.text(value, head, HEAD_BYTES);
-    else if (typeof value === "number") double(value);
-    else if (value instanceof Uint8Array) bytes(value);
-    else parts(value);
-  }
+  for (const value of values) put(value);
   return out.take();
+}
+
+/** A verb as run.lua takes it: its name, nothing, and its ARGV from 3 on. */
+export function packVerb(name: string, args: readonly Packable[]): Packed {
+  put(name);
+  put("");
+  return pack(args);
+}
+
+function put(value: Packable): void {
+  if (typeof value === "string") out.text(value, head, HEAD_BYTES);
+  else if (typeof value === "number") double(value);
+  else if (value instanceof Uint8Array) bytes(value);
+  else parts(value);
 }
 
 function parts(value: readonly Uint8Array[]): void {

@@ -41,7 +41,7 @@ import { decodeHint, encodeHint } from "./hints.ts";
 import { inspect } from "./inspect.ts";
 import { Keys } from "./keys.ts";
 import { CallFailed, Link } from "./link.ts";
-import { type Packable, pack } from "./packed.ts";
+import { type Packable, packVerb } from "./packed.ts";
 import { Readiness } from "./readiness.ts";
 import { Registry } from "./registry.ts";
 import {
@@ -388,7 +388,7 @@ class RedisStorage implements Storage {
   /** @param of a queue, or the keys of a script that is about none */
   #run(name: ScriptName, of: string | readonly string[], args: Packable[]): Promise<Reply> {
     const keys = typeof of === "string" ? this.#keys.ofScript(of) : of;
-    return this.#link.run({ script: script(name), keys, common: this.#common, packed: pack([name, "", ...args]) });
+    return this.#link.run({ script: script(name), keys, common: this.#common, packed: packVerb(name, args) });
   }
 
   get #common(): readonly Argument[] {
