@@ -72,7 +72,21 @@ interface QueueState {
   /** Claims under way. */
   claims: number;
   turn: number;
-  /** It is in the line of those with jobs. */
+  /** One in each group that has it. */
+  places: Place[];
+}
+
+/** Sessions that work on the same queues, and those of them that may have jobs: first the one that was asked least recently, so that none starves. */
+interface Group {
+  readonly key: string;
+  readonly names: ReadonlySet<string>;
+  readonly line: Place[];
+  sessions: number;
+}
+
+interface Place {
+  readonly state: QueueState;
+  readonly group: Group;
   inLine: boolean;
 }
 
@@ -83,14 +97,13 @@ interface SessionClaims {
   ids: number;
   /** As the session has them; a list that it replaces, never changes. */
   queues: readonly string[];
-  names: ReadonlySet<string>;
+  group: Group | undefined;
 }
 
 export class Dispatcher {
   readonly #o: DispatcherOptions;
   readonly #queues = new Map<string, QueueState>();
-  /** Those that may have jobs for a session; first the one that was asked least recently, so that none starves. */
-  readonly #line: QueueState[] = [];
+  readonly #groups = new Map<string, Group>();
   readonly #claims = new Map<Session, SessionClaims>();
   #probe: Timer | undefined;
   #closed = false;
@@ -169,34 +182,27 @@ export class Dispatcher {
     if (this.#closed) return;
     this.#subscribe(session);
     const claims = this.#claims.get(session);
-    if (!claims) return;
-    for (let i = 0; i < this.#line.length && session.room > 0; ) {
-      const state = this.#line[i] as QueueState;
-      if (!this.#wants(state)) this.#stepOut(i);
-      else if (!this.#mayAsk(state) || !claims.names.has(state.name) || claims.busy.has(state.name)) i++;
+    if (!claims?.group) return;
+    const { line } = claims.group;
+    for (let i = 0; i < line.length && session.room > 0; ) {
+      const place = line[i] as Place;
+      const { state } = place;
+      if (!this.#wants(state)) stepOut(place, i);
+      else if (!this.#mayAsk(state) || claims.busy.has(state.name)) i++;
       else {
-        this.#stepOut(i);
-        this.#lineUp(state);
+        stepOut(place, i);
+        lineUp(place);
         void this.#claim(state, session);
       }
     }
-  }
-
-  #lineUp(state: QueueState): void {
-    if (state.inLine) return;
-    state.inLine = true;
-    this.#line.push(state);
-  }
-
-  #stepOut(at: number): void {
-    for (const state of this.#line.splice(at, 1)) state.inLine = false;
   }
 
   /** The session is gone. */
   remove(session: Session): void {
     const claims = this.#claims.get(session);
     this.#claims.delete(session);
-    for (const name of claims?.queues ?? []) this.#leave(session, name);
+    for (const name of claims?.group?.names ?? []) this.#leave(session, name);
+    if (claims?.group) this.#quit(claims.group);
   }
 
   /** Sessions with room look again, in case every hint was lost. */
@@ -214,13 +220,38 @@ export class Dispatcher {
   #subscribe(session: Session): void {
     const known = this.#claims.get(session);
     if (known?.queues === session.queues) return;
-    const claims = known ?? { busy: new Set<string>(), ids: 0, queues: [], names: new Set<string>() };
-    const before = claims.names;
+    const claims = known ?? { busy: new Set<string>(), ids: 0, queues: [], group: undefined };
+    const before = claims.group;
+    const names = new Set(session.queues);
     claims.queues = session.queues;
-    claims.names = new Set(session.queues);
     this.#claims.set(session, claims);
-    for (const name of before) if (!claims.names.has(name)) this.#leave(session, name);
-    for (const name of claims.names) if (!before.has(name)) this.#join(session, name);
+    for (const name of before?.names ?? []) if (!names.has(name)) this.#leave(session, name);
+    for (const name of names) if (!before?.names.has(name)) this.#join(session, name);
+    claims.group = this.#enter(names);
+    if (before) this.#quit(before);
+  }
+
+  #enter(names: ReadonlySet<string>): Group {
+    const key = JSON.stringify([...names].sort());
+    const group = this.#groups.get(key) ?? { key, names, line: [], sessions: 0 };
+    if (group.sessions++ > 0) return group;
+    this.#groups.set(key, group);
+    for (const name of names) {
+      const state = this.#queues.get(name) as QueueState;
+      const place = { state, group, inLine: false };
+      state.places.push(place);
+      if (this.#wants(state)) lineUp(place);
+    }
+    return group;
+  }
+
+  #quit(group: Group): void {
+    if (--group.sessions > 0) return;
+    this.#groups.delete(group.key);
+    for (const name of group.names) {
+      const state = this.#queues.get(name);
+      if (state) state.places = state.places.filter((place) => place.group !== group);
+    }
   }
 
   #join(session: Session, name: string): void {
@@ -235,23 +266,21 @@ export class Dispatcher {
       asking: 0,
       claims: 0,
       turn: 0,
-      inLine: false,
+      places: [],
     };
     this.#queues.set(name, state);
     state.sessions.push(session);
     // Jobs may have been in line before anybody here cared for the queue.
     state.backlog = true;
     state.heard++;
-    this.#lineUp(state);
+    for (const place of state.places) lineUp(place);
   }
 
   #leave(session: Session, name: string): void {
     const state = this.#queues.get(name);
     if (!state) return;
     state.sessions = state.sessions.filter((other) => other !== session);
-    if (state.sessions.length > 0) return;
-    this.#queues.delete(name);
-    if (state.inLine) this.#stepOut(this.#line.indexOf(state));
+    if (state.sessions.length === 0) this.#queues.delete(name);
   }
 
   #wants(state: QueueState): boolean {
@@ -264,7 +293,7 @@ export class Dispatcher {
 
   #serveQueue(state: QueueState): void {
     const { sessions } = state;
-    if (this.#wants(state)) this.#lineUp(state);
+    if (this.#wants(state)) for (const place of state.places) lineUp(place);
     for (let i = 0; i < sessions.length && this.#mayAsk(state) && !this.#closed; i++) {
       const session = sessions[(state.turn + i) % sessions.length] as Session;
       if (session.room === 0 || this.#claims.get(session)?.busy.has(state.name)) continue;
@@ -375,4 +404,15 @@ export class Dispatcher {
       { unref: true },
     );
   }
+}
+
+function lineUp(place: Place): void {
+  if (place.inLine) return;
+  place.inLine = true;
+  place.group.line.push(place);
+}
+
+function stepOut(place: Place, at: number): void {
+  place.group.line.splice(at, 1);
+  place.inLine = false;
 }
