@@ -105,6 +105,8 @@ export class Dispatcher {
   readonly #queues = new Map<string, QueueState>();
   readonly #groups = new Map<string, Group>();
   readonly #claims = new Map<Session, SessionClaims>();
+  /** What was under way for them may be answered later. */
+  readonly #gone = new WeakSet<Session>();
   #probe: Timer | undefined;
   #closed = false;
 
@@ -179,7 +181,7 @@ export class Dispatcher {
 
   /** The session opened, or has other queues, or has more room. */
   serve(session: Session): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#gone.has(session)) return;
     this.#subscribe(session);
     const claims = this.#claims.get(session);
     if (!claims?.group) return;
@@ -200,6 +202,7 @@ export class Dispatcher {
   /** The session is gone. */
   remove(session: Session): void {
     const claims = this.#claims.get(session);
+    this.#gone.add(session);
     this.#claims.delete(session);
     for (const name of claims?.group?.names ?? []) this.#leave(session, name);
     if (claims?.group) this.#quit(claims.group);
