@@ -76,7 +76,7 @@ interface QueueState {
   places: Place[];
 }
 
-/** Sessions that work on the same queues, and those of them that may have jobs: first the one that was asked least recently, so that none starves. */
+/** Sessions that work on the same queues. In line are the queues that may have jobs: first the one that was asked least recently, so that none starves. */
 interface Group {
   readonly key: string;
   readonly names: ReadonlySet<string>;

@@ -2,18 +2,18 @@
  * What verbs are told and answer: MessagePack, as far as the server's cmsgpack writes it. One argument a verb, and one
  * reply for all of a call, cost both sides a fraction of what the Redis protocol costs for each value.
  */
+import { lengthOf, type Pieces } from "../../../protocol/pieces.ts";
 import type { Argument, Reply } from "./client.ts";
-import { Pieces } from "./pieces.ts";
+import { PieceWriter } from "./pieces.ts";
 
 /** Most of what stands in front of a value. */
 const HEAD_BYTES = 5;
 
 /** Also bytes in parts. */
-export type Packable = Argument | readonly Uint8Array[];
-/** Behind one another. */
-export type Packed = readonly Uint8Array[];
+export type Packable = Argument | Pieces;
+export type Packed = Pieces;
 
-const out = new Pieces();
+const out = new PieceWriter();
 
 /** Values behind one another, in pieces: texts and bytes as such, numbers as doubles. */
 export function pack(values: readonly Packable[]): Packed {
@@ -35,8 +35,8 @@ function put(value: Packable): void {
   else parts(value);
 }
 
-function parts(value: readonly Uint8Array[]): void {
-  head(value.reduce((sum, { length }) => sum + length, 0));
+function parts(value: Pieces): void {
+  head(lengthOf(value));
   for (const part of value) out.bytes(part);
 }
 

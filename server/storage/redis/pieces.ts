@@ -12,7 +12,7 @@ const SHORT_TEXT = 12;
 /** Of a unit in UTF-8. */
 const MOST_BYTES = 3;
 
-export class Pieces {
+export class PieceWriter {
   readonly #out = Buffer.allocUnsafeSlow(USUAL_BYTES);
   #at = 0;
   #pieces: Uint8Array[] = [];

@@ -1,22 +1,19 @@
 /** Commands as bytes of the Redis protocol. */
-import { Pieces } from "./pieces.ts";
+import { lengthOf, type Pieces } from "../../../protocol/pieces.ts";
+import { PieceWriter } from "./pieces.ts";
 
 const CR = 13;
 const LF = 10;
 /** Of "$", a length and the end of its line. */
 const HEAD_BYTES = 16;
 
-const out = new Pieces();
+const out = new PieceWriter();
 
 /**
  * "*2\r\n$3\r\nGET\r\n$1\r\na\r\n", in pieces.
  * @param more arguments behind the others, each in pieces
  */
-export function respOf(
-  name: string,
-  args: readonly (string | Buffer)[],
-  more: readonly (readonly Uint8Array[])[] = [],
-): Uint8Array[] {
+export function respOf(name: string, args: readonly (string | Buffer)[], more: readonly Pieces[] = []): Uint8Array[] {
   head("*", 1 + args.length + more.length);
   text(name);
   for (const arg of args) {
@@ -24,7 +21,7 @@ export function respOf(
     else bytes(arg);
   }
   for (const pieces of more) {
-    lengthOf(pieces.reduce((sum, { length }) => sum + length, 0));
+    size(lengthOf(pieces));
     for (const piece of pieces) out.bytes(piece);
     line();
   }
@@ -37,7 +34,7 @@ function head(mark: "*" | "$", count: number): void {
   line();
 }
 
-const lengthOf = (bytes: number): void => head("$", bytes);
+const size = (bytes: number): void => head("$", bytes);
 
 function digits(count: number): void {
   if (count > 9) digits(Math.floor(count / 10));
@@ -50,12 +47,12 @@ function line(): void {
 }
 
 function text(value: string): void {
-  out.text(value, lengthOf, HEAD_BYTES);
+  out.text(value, size, HEAD_BYTES);
   line();
 }
 
 function bytes(value: Buffer): void {
-  lengthOf(value.length);
+  size(value.length);
   out.bytes(value);
   line();
 }
